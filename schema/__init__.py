@@ -1,0 +1,1 @@
+"""What every other package agrees on: messages, tables, settings, errors and the ways into storage."""

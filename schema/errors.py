@@ -1,0 +1,88 @@
+"""The errors of Golden, one tree, one class for each remedy.
+
+    GoldenError
+    ├── RetryableError                 try again, the same call may succeed
+    │   ├── NotAdmitted                no slot or no budget yet: wait, in order of arrival
+    │   ├── SandboxBusy                every sandbox is taken: wait a little
+    │   ├── SandboxUnavailable         the container engine does not answer: wait longer
+    │   └── ModelUnavailable           the provider failed, was slow or said 429
+    └── FinalError                     the same call will fail again
+        ├── IsolationRequired          the required isolation is not there
+        ├── InvalidModelOutput         three answers in a row were not of the type asked for
+        ├── BudgetExhausted            the task's own token budget is spent
+        ├── TaskGone                   the task is final or unknown
+        ├── SettingsError              a setting is missing, unsafe or contradictory
+        └── InvalidSubmission          what a client sent, with the field and the remedy
+
+`type` is stable: workflows, dashboards and clients may depend on it. It never holds user text.
+"""
+
+from typing import ClassVar
+
+
+class GoldenError(Exception):
+    """Base of all; `type` is its name on the wire, `retryable` tells Temporal whether to try again."""
+
+    type: ClassVar[str] = "GoldenError"
+    retryable: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        cls.type = cls.__name__
+
+
+class RetryableError(GoldenError):
+    """The same call may succeed later. `retry_after` is in seconds; None leaves it to the policy."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NotAdmitted(RetryableError):
+    """The tenant has no free slot or no budget for this task yet."""
+
+
+class SandboxBusy(RetryableError):
+    """Every sandbox of this worker is taken."""
+
+
+class SandboxUnavailable(RetryableError):
+    """The container engine does not answer, or could not make a sandbox."""
+
+
+class ModelUnavailable(RetryableError):
+    """The provider failed, was too slow, or asked for a pause."""
+
+
+class FinalError(GoldenError):
+    """The same call will fail again."""
+
+
+class IsolationRequired(FinalError):
+    """The runtime that the settings require is not there; nothing weaker is used in its place."""
+
+
+class InvalidModelOutput(FinalError):
+    """The model's answers were not of the type asked for, as often as an epoch allows."""
+
+
+class BudgetExhausted(FinalError):
+    """The task has too few tokens left for the call."""
+
+
+class TaskGone(FinalError):
+    """The task is unknown, or already final."""
+
+
+class SettingsError(FinalError):
+    """A setting is missing, unsafe or contradicts another; the message names it and the remedy."""
+
+
+class InvalidSubmission(FinalError):
+    """What a client sent cannot be taken. `errors` holds one (field, message) for each fault."""
+
+    def __init__(self, errors: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{field}: {message}" for field, message in errors))
+        self.errors = errors

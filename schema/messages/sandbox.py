@@ -1,0 +1,87 @@
+"""A run in the sandbox: what goes in and what comes out (design §10)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schema.messages.base import Message, WorkspacePath
+
+Limit = Literal["timeout", "oom", "processes", "output", "disk"]
+Isolation = Literal["gvisor", "runc"]
+Outcome = Literal["passed", "failed", "error", "skipped", "missing"]
+Severity = Literal["low", "medium", "high"]
+
+
+class SandboxLimits(Message):
+    """What one run may use."""
+
+    seconds: Annotated[int, Field(ge=1, le=300)] = 30
+    memory_mb: Annotated[int, Field(ge=64, le=2048)] = 512
+    processes: Annotated[int, Field(ge=8, le=256)] = 64
+    output_kb: Annotated[int, Field(ge=1, le=1024)] = 256
+    disk_mb: Annotated[int, Field(ge=1, le=256)] = 64
+
+
+class SandboxJob(Message):
+    """One run: `tests` are written over `files`, so that a candidate can't bring its own."""
+
+    files: dict[WorkspacePath, str]
+    tests: dict[WorkspacePath, str] = {}
+    command: tuple[str, ...]
+    limits: SandboxLimits = SandboxLimits()
+    image: str = "default"
+
+
+class TestOutcome(Message):
+    """What became of one acceptance test. `id` is pytest's node id; `missing` is one that never reported."""
+
+    __test__ = False
+
+    id: str
+    outcome: Outcome
+    message: str = ""
+    seconds: float = 0.0
+
+
+class Usage(Message):
+    """What a run used. `wall_seconds` is as the worker saw it."""
+
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+
+
+class Finding(Message):
+    """What a guard found (design §12). `line` is 1-based; 0 is the whole file."""
+
+    id: str
+    guard: str
+    rule: str
+    severity: Severity
+    file: str = ""
+    line: int = 0
+    message: str
+    fix: Literal["deterministic", "model", "none"] = "none"
+
+
+class SandboxRun(Message):
+    """The result of a run. `limit` is the limit that ended it; such a run is never a pass."""
+
+    exit_code: int
+    limit: Limit | None = None
+    tests: tuple[TestOutcome, ...] = ()
+    stdout: str = ""
+    stderr: str = ""
+    findings: tuple[Finding, ...] = ()
+    usage: Usage = Usage()
+    isolation: Isolation
+
+    @property
+    def passed(self) -> bool:
+        """Every test that was expected ran and passed, no limit was hit, and there was at least one test."""
+        return (
+            self.exit_code == 0
+            and self.limit is None
+            and bool(self.tests)
+            and all(test.outcome == "passed" for test in self.tests)
+        )

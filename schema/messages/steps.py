@@ -1,0 +1,196 @@
+"""What workflows and activities say to each other. Large texts go by reference, so that histories stay small."""
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from schema.messages.base import Message, Tenant, TextRef
+from schema.messages.sandbox import Isolation, Limit, Severity
+from schema.messages.task import FixView, TaskState
+from schema.messages.vote import Ballot, Evidence, Explanation, VoteOutcome, VotePolicy, Voter
+
+Role = Literal["architect", "developer", "reviewer", "security", "tester"]
+
+
+class AgentTaskInput(Message):
+    """Starts `AgentTask`. Everything else is read from the task's row when it is admitted."""
+
+    task_id: UUID
+    tenant: Tenant
+
+
+class StepRef(Message):
+    """Names one durable step of one task: `plan`, `develop/2`, `ballot/security/1`. A redrive opens a new epoch."""
+
+    task_id: UUID
+    tenant: Tenant
+    step: str
+    epoch: int = 1
+
+
+class Admission(Message):
+    """A task's slot is taken and its budget held; this is what the workflow needs to run it."""
+
+    title: str
+    candidates: int
+    repair_rounds: int
+    deadline_seconds: int
+    policy: VotePolicy
+
+
+class AskRoleInput(Message):
+    """Asks one role's model.
+
+    Attributes:
+        state: the task's state while this step runs.
+        variant: 0 is asked at temperature 0 with a fixed seed; each other number with its own seed and more
+            diversity.
+        plan, candidate, report, objections: what is known so far, by reference.
+        evidence: what a ballot may cite; voters only.
+    """
+
+    ref: StepRef
+    state: TaskState
+    role: Role
+    variant: int = 0
+    plan: TextRef | None = None
+    candidate: TextRef | None = None
+    report: TextRef | None = None
+    objections: TextRef | None = None
+    evidence: Evidence | None = None
+
+
+class AskRoleResult(Message):
+    """The validated answer by reference; a ballot also by value, since the tally needs it."""
+
+    response: TextRef
+    ballot: Ballot | None = None
+
+
+class ProveInput(Message):
+    """Runs the task's acceptance tests against a candidate in the sandbox."""
+
+    ref: StepRef
+    state: TaskState
+    candidate: TextRef
+
+
+class Proof(Message):
+    """How a candidate did in the sandbox; the whole report is behind `report`.
+
+    Attributes:
+        passed: every expected test ran and passed and no limit was hit.
+        size_bytes: of the candidate's files, to prefer the smaller of two equals.
+        lines: number of lines by path of the candidate's files.
+    """
+
+    candidate: TextRef
+    report: TextRef
+    passed: bool
+    tests_passed: int
+    tests_failed: int
+    limit: Limit | None = None
+    isolation: Isolation
+    size_bytes: int
+    lines: dict[str, int]
+    findings: dict[str, Severity] = {}
+
+
+class ConsensusInput(Message):
+    """Starts `ConsensusRound`: one vote on one candidate."""
+
+    task_id: UUID
+    tenant: Tenant
+    number: int
+    policy: VotePolicy
+    evidence: Evidence
+    candidate: TextRef
+    report: TextRef
+    plan: TextRef | None = None
+
+
+class ConsensusResult(Message):
+    """How a vote ended; the explanation is behind the reference."""
+
+    outcome: VoteOutcome
+    explanation: TextRef
+    summary: str
+
+
+class CastBallot(Message):
+    """One voter's ballot in one round; `ballot` is None for an absent voter."""
+
+    voter: Voter
+    ballot: Ballot | None
+
+
+class RecordVoteInput(Message):
+    """Stores the explanation of a vote."""
+
+    ref: StepRef
+    explanation: Explanation
+
+
+class StoreObjectionsInput(Message):
+    """Stores the surviving objections of round 1, without names, for round 2."""
+
+    ref: StepRef
+    lines: tuple[str, ...]
+
+
+class StoredText(Message):
+    """A reference to a stored text."""
+
+    text: TextRef
+
+
+class EscalateInput(Message):
+    """Puts a question to a person."""
+
+    ref: StepRef
+    question: str
+    explanation: TextRef
+
+
+class ReadDecisionInput(Message):
+    """Asks whether a person has decided on an escalated task."""
+
+    task_id: UUID
+    tenant: Tenant
+
+
+class HumanDecision(Message):
+    """A person's decision, from its row; `decision` is None as long as there is none."""
+
+    decision: Literal["accept", "reject"] | None = None
+    actor: str = ""
+
+
+class FinishInput(Message):
+    """Ends a task: its result, its verdict event, and the release of its slot and hold, in one transaction."""
+
+    task_id: UUID
+    tenant: Tenant
+    state: TaskState
+    reason: str | None = None
+    candidate: TextRef | None = None
+    report: TextRef | None = None
+    explanation: TextRef | None = None
+    fixes: tuple[FixView, ...] = ()
+
+
+class ReconcileResult(Message):
+    """What one pass of `Reconcile` mended."""
+
+    started: int = 0
+    closed: int = 0
+    cancelled: int = 0
+    woken: int = 0
+
+
+class PlanOutput(BaseModel):
+    """The architect's answer."""
+
+    summary: str
+    steps: list[str]

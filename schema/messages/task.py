@@ -1,0 +1,235 @@
+"""A coding task: what a client submits, and what it reads back (design §5 and §17)."""
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from schema.messages.base import Message, Tenant, WorkspacePath
+from schema.messages.sandbox import Finding, Isolation, TestOutcome
+from schema.messages.vote import Explanation, VotePolicy
+
+MAX_FILES_BYTES = 1024 * 1024
+MAX_FILES = 200
+
+_DEADLINE = re.compile(r"^([0-9]{1,6})([smhd])$")
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# Zero-width and direction-changing; the joiners that emoji and some scripts need are not among them.
+_DECEPTIVE = frozenset("\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff")
+_PYTEST_FORMS = (("python", "-m", "pytest"), ("python3", "-m", "pytest"), ("pytest",))
+_PYTEST_OPTIONS = re.compile(r"^(-q|-v|-x|-s|-qq|-vv|--tb=(auto|long|short|line|native|no)|--maxfail=[0-9]{1,3})$")
+
+
+class TaskState(StrEnum):
+    """Where a task is; the last four are final. The values are those of `GoldenState`."""
+
+    SUBMITTED = "submitted"
+    QUEUED = "queued"
+    PLANNING = "planning"
+    DEVELOPING = "developing"
+    PROVING = "proving"
+    REPAIRING = "repairing"
+    VOTING = "voting"
+    ESCALATED = "escalated"
+    PARKED = "parked"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self in FINAL_STATES
+
+
+FINAL_STATES = frozenset({TaskState.ACCEPTED, TaskState.REJECTED, TaskState.FAILED, TaskState.CANCELLED})
+
+
+def parse_deadline(text: str) -> int:
+    """Seconds of a duration such as `30m`.
+
+    Raises:
+        ValueError: it is not digits and one of s, m, h, d, or lies outside 10 seconds to 7 days.
+    """
+    match = _DEADLINE.match(text)
+    if match is None:
+        raise ValueError("a deadline is digits and one of s, m, h or d, for example 30m")
+    seconds = int(match[1]) * _UNIT_SECONDS[match[2]]
+    if not 10 <= seconds <= 7 * 86400:
+        raise ValueError("a deadline must be from 10s to 7d")
+    return seconds
+
+
+def _check_deadline(text: str) -> str:
+    parse_deadline(text)
+    return text
+
+
+def _check_text(text: str) -> str:
+    """Text that PostgreSQL and JSON can hold."""
+    if "\x00" in text:
+        raise ValueError("must not hold a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("must not hold an unpaired surrogate") from error
+    return text
+
+
+def _check_line(text: str) -> str:
+    if any(ord(character) < 32 or 127 <= ord(character) < 160 or character in _DECEPTIVE for character in text):
+        raise ValueError("must be one line without control, invisible or direction-changing characters")
+    if text != text.strip():
+        raise ValueError("must not begin or end with white space")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_check_text)]
+Line = Annotated[str, AfterValidator(_check_text), AfterValidator(_check_line)]
+
+
+class TaskSpec(Message):
+    """A coding task with its acceptance tests and its token budget, as a client submits it."""
+
+    # Strict: "3" is no number and 3 is no text, so that a slip is told and not guessed at.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    title: Annotated[Line, StringConstraints(min_length=1, max_length=200)]
+    instructions: Annotated[Text, StringConstraints(min_length=1, max_length=20_000)]
+    files: dict[WorkspacePath, Text] = {}
+    tests: Annotated[dict[WorkspacePath, Text], Field(min_length=1)]
+    show_tests: bool = True
+    command: Annotated[tuple[str, ...], Field(strict=False)] = ("python", "-m", "pytest", "-q")
+    budget_tokens: Annotated[int, Field(ge=1_000, le=10_000_000)]
+    candidates: Annotated[int, Field(ge=1, le=16)] = 3
+    repair_rounds: Annotated[int, Field(ge=0, le=10)] = 2
+    deadline: Annotated[str, AfterValidator(_check_deadline)] = "30m"
+    policy: VotePolicy = VotePolicy()
+    image: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")] = "default"
+    labels: Annotated[
+        dict[
+            Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")],
+            Annotated[Line, StringConstraints(max_length=200)],
+        ],
+        Field(max_length=20),
+    ] = {}
+
+    @property
+    def deadline_seconds(self) -> int:
+        return parse_deadline(self.deadline)
+
+    @field_validator("tests")
+    @classmethod
+    def _tests_hold_tests(cls, tests: dict[str, str]) -> dict[str, str]:
+        if not any(_is_test_file(path) for path in tests):
+            raise ValueError("needs at least one pytest file, named test_*.py or *_test.py")
+        return tests
+
+    @field_validator("command")
+    @classmethod
+    def _command_is_pytest(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        for form in _PYTEST_FORMS:
+            if command[: len(form)] == form:
+                for argument in command[len(form) :]:
+                    if not _PYTEST_OPTIONS.match(argument):
+                        raise ValueError(f"option {argument[:40]!r} is not allowed: use -q, -v, -x, -s, --tb or --maxfail")
+                return command
+        raise ValueError("must be a pytest form: [python, -m, pytest, -q] or [pytest, -q]")
+
+    @model_validator(mode="after")
+    def _files_fit(self) -> "TaskSpec":
+        everything = {**self.files, **self.tests}
+        if len(everything) > MAX_FILES:
+            raise ValueError(f"files and tests together must not be more than {MAX_FILES}")
+        size = sum(len(path.encode()) + len(text.encode()) for path, text in everything.items())
+        if size > MAX_FILES_BYTES:
+            raise ValueError(f"files and tests together are {size:,} bytes; the limit is {MAX_FILES_BYTES:,}")
+        _check_no_clash(self.files, self.tests)
+        return self
+
+
+def _is_test_file(path: str) -> bool:
+    name = path.rsplit("/", 1)[-1]
+    return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py"))
+
+
+def _check_no_clash(files: dict[str, str], tests: dict[str, str]) -> None:
+    """A name in two spellings, in both files and tests, or as file and folder would hide another."""
+    seen: dict[str, str] = {}
+    for path in [*files, *tests]:
+        other = seen.setdefault(path.casefold(), path)
+        if other != path or (path in files and path in tests):
+            raise ValueError(f"two files would be one on some platforms: {other!r} and {path!r}")
+    for path in seen:
+        parts = path.split("/")
+        for depth in range(1, len(parts)):
+            if "/".join(parts[:depth]) in seen:
+                raise ValueError(f"{'/'.join(parts[:depth])!r} is both a file and a folder")
+
+
+class StepView(Message):
+    """A step's progress. `step` is its stable id, for example `develop/2`."""
+
+    step: str
+    state: Literal["running", "done", "failed", "cancelled"]
+    started_at: datetime
+    ended_at: datetime | None = None
+    detail: str = ""
+
+
+class TaskView(Message):
+    """A task as the API shows it."""
+
+    task_id: UUID
+    tenant: Tenant
+    title: str
+    state: TaskState
+    reason: str | None
+    submitted_by: str
+    submitted_at: datetime
+    updated_at: datetime
+    progress: tuple[StepView, ...] = ()
+    links: dict[str, str] = {}
+
+
+class FixView(Message):
+    """A repair that was kept: what it changed and why, in one sentence."""
+
+    step: str
+    kind: Literal["deterministic", "model"]
+    sentence: str
+
+
+class RoleTokens(Message):
+    """Tokens that a role used."""
+
+    input: int = 0
+    output: int = 0
+
+
+class TaskResult(Message):
+    """What a final task came to."""
+
+    task_id: UUID
+    state: TaskState
+    reason: str | None = None
+    files: dict[str, str] = {}
+    tests: tuple[TestOutcome, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    fixes: tuple[FixView, ...] = ()
+    consensus: Explanation | None = None
+    prompts: dict[str, str] = {}
+    tokens: dict[str, RoleTokens] = {}
+    micro_usd: int | None = None
+    isolation: Isolation | None = None
+
+
+class TaskEvent(Message):
+    """One line of a task's story; `sequence` counts from 1 within the task."""
+
+    sequence: int
+    event: Literal["state", "step", "candidate", "ballot", "verdict"]
+    data: dict[str, Any]

@@ -1,0 +1,46 @@
+"""Which file paths may name a file in a workspace. One rule for clients, models and the sandbox."""
+
+import re
+import unicodedata
+
+MAX_PATH_BYTES = 200
+MAX_DEPTH = 8
+
+_WINDOWS_DEVICES = re.compile(r"^(con|prn|aux|nul|com[0-9]|lpt[0-9])$", re.IGNORECASE)
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
+
+
+def check_workspace_path(path: str) -> str:
+    """Return `path` if it is a plain relative file path on every platform's rules.
+
+    Raises:
+        ValueError: it is empty, absolute, climbing, too long or deep, or holds a character, a device
+            name or an ending that some platform treats specially.
+    """
+    if not path:
+        raise ValueError("a path must not be empty")
+    if len(path.encode("utf-8", "surrogatepass")) > MAX_PATH_BYTES:
+        raise ValueError(f"a path must not be longer than {MAX_PATH_BYTES} bytes")
+    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in path):
+        raise ValueError("a path must not hold control, invisible or unpaired characters")
+    if _FORBIDDEN.search(path):
+        raise ValueError('a path must use forward slashes and none of \\ : * ? " < > |')
+    if path.startswith("/"):
+        raise ValueError("a path must be relative to the workspace: remove the leading slash")
+    parts = path.split("/")
+    if len(parts) > MAX_DEPTH:
+        raise ValueError(f"a path must not be deeper than {MAX_DEPTH} folders")
+    for part in parts:
+        _check_part(part)
+    return path
+
+
+def _check_part(part: str) -> None:
+    if part in ("", ".", ".."):
+        raise ValueError("a path must stay in the workspace: no '..', '.' or empty part")
+    if part != part.strip() or part.endswith("."):
+        raise ValueError("no part of a path may begin or end with a space, or end with a dot")
+    if part.startswith("-"):
+        raise ValueError("no part of a path may begin with a hyphen")
+    if _WINDOWS_DEVICES.match(part.split(".")[0]):
+        raise ValueError(f"'{part}' is a device name on some platforms")

@@ -1,0 +1,153 @@
+"""Settings, read from the environment once, in a composition root, and passed down from there."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MAX_SOCKET_PATH = 100
+"""A Unix socket's path must fit into 108 bytes; some are kept for the file's name variants."""
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+DEFAULT_RATE_LIMITS = {"admin": 100, "operator": 60, "developer": 30, "approver": 20, "viewer": 5}
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with defaults that suit one machine (design §16)."""
+
+    model_config = SettingsConfigDict(env_prefix="GOLDEN_", frozen=True, extra="ignore")
+
+    home: Path = Path(".golden")
+    url: str | None = None
+    token: SecretStr | None = None
+
+    gateway_host: str = "127.0.0.1"
+    gateway_port: Port = 8080
+    temporal_port: Port = 7233
+    temporal_ui_port: Port = 8233
+    model_port: Port = 8081
+    metrics_port: Port = 9464
+
+    temporal_address: Annotated[str | None, Field(validation_alias="TEMPORAL_ADDRESS")] = None
+    temporal_namespace: Annotated[str, Field(validation_alias="TEMPORAL_NAMESPACE")] = "default"
+
+    database_url: SecretStr | None = None
+    database_tenant_url: SecretStr | None = None
+    database_migrator_url: SecretStr | None = None
+
+    models: str = "embedded"
+    model_slots: PositiveInt = 2
+    model_timeout_seconds: PositiveInt = 120
+
+    sandbox_isolation: Literal["gvisor", "unsafe-runc"] = "gvisor"
+    sandbox_pool: PositiveInt = 2
+    sandbox_per_minute: PositiveInt = 10
+    sandbox_runtime: str = "golden-runsc"
+    sandbox_images: Annotated[dict[str, str], NoDecode] = {"default": "golden-sandbox:1"}
+
+    tenant_slots: PositiveInt = 8
+    rate_limits: Annotated[dict[str, int], NoDecode] = DEFAULT_RATE_LIMITS
+    reconcile_seconds: PositiveInt = 10
+
+    issuer: str = "golden"
+    audience: str = "golden"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @field_validator("rate_limits", mode="before")
+    @classmethod
+    def _parse_rate_limits(cls, value: Any) -> Any:
+        pairs = _parse_pairs(value)
+        return {**DEFAULT_RATE_LIMITS, **pairs} if isinstance(pairs, dict) else pairs
+
+    @field_validator("sandbox_images", mode="before")
+    @classmethod
+    def _parse_images(cls, value: Any) -> Any:
+        return _parse_pairs(value)
+
+    @property
+    def gateway_url(self) -> str:
+        return self.url or f"http://127.0.0.1:{self.gateway_port}"
+
+    @property
+    def temporal_target(self) -> str:
+        """Where Temporal's frontend is, `host:port`."""
+        return self.temporal_address or f"127.0.0.1:{self.temporal_port}"
+
+    @property
+    def model_url(self) -> str:
+        """The embedded model's OpenAI-compatible endpoint."""
+        return f"http://127.0.0.1:{self.model_port}/v1"
+
+    @property
+    def postgres_socket(self) -> Path:
+        """Folder of the local PostgreSQL's socket: in GOLDEN_HOME, or elsewhere if that path is too long."""
+        folder = self.home / "run" / "postgres"
+        if len(os.fsencode(folder)) <= MAX_SOCKET_PATH - len("/.s.PGSQL.5432.lock"):
+            return folder
+        return Path("/tmp") / f"golden-{hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]}"
+
+    def database(self, role: Literal["service", "tenant", "migrator"]) -> str:
+        """The URL of the database for one of its three roles (design §4)."""
+        given = {
+            "service": self.database_url,
+            "tenant": self.database_tenant_url,
+            "migrator": self.database_migrator_url,
+        }[role]
+        if given is not None:
+            return given.get_secret_value()
+        return f"postgresql+psycopg://golden_{role}@/golden?host={self.postgres_socket}"
+
+    @property
+    def keys_folder(self) -> Path:
+        return self.home / "keys"
+
+    @property
+    def token_file(self) -> Path:
+        """The token that `golden up` makes for the CLI."""
+        return self.home / "token"
+
+    @property
+    def logs_folder(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def run_folder(self) -> Path:
+        """Locks, process ids and sockets of the running stack."""
+        return self.home / "run"
+
+    def sources(self) -> list[dict[str, str]]:
+        """Every setting with its value and where it came from; secrets are not shown."""
+        rows = []
+        for field, info in type(self).model_fields.items():
+            name = str(info.validation_alias or f"GOLDEN_{field}").upper()
+            value = getattr(self, field)
+            rows.append(
+                {
+                    "name": name,
+                    "value": "" if value is None else str(value),
+                    "source": "environment" if field in self.model_fields_set else "default",
+                }
+            )
+        return rows
+
+
+def _parse_pairs(value: Any) -> Any:
+    """`a=1,b=2` as a mapping; anything else is returned for pydantic to judge."""
+    if not isinstance(value, str):
+        return value
+    pairs = {}
+    for item in filter(None, (part.strip() for part in value.split(","))):
+        name, separator, text = item.partition("=")
+        if not separator:
+            raise ValueError(f"{item!r} must be NAME=VALUE, several separated by commas")
+        pairs[name.strip()] = text.strip()
+    return pairs
