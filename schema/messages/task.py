@@ -18,7 +18,9 @@ MAX_FILES = 200
 _DEADLINE = re.compile(r"^([0-9]{1,6})([smhd])$")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Zero-width and direction-changing; the joiners that emoji and some scripts need are not among them.
-_DECEPTIVE = frozenset("\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff")
+_DECEPTIVE = frozenset(
+    "\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
 _PYTEST_FORMS = (("python", "-m", "pytest"), ("python3", "-m", "pytest"), ("pytest",))
 _PYTEST_OPTIONS = re.compile(r"^(-q|-v|-x|-s|-qq|-vv|--tb=(auto|long|short|line|native|no)|--maxfail=[0-9]{1,3})$")
 
@@ -135,7 +137,9 @@ class TaskSpec(Message):
             if command[: len(form)] == form:
                 for argument in command[len(form) :]:
                     if not _PYTEST_OPTIONS.match(argument):
-                        raise ValueError(f"option {argument[:40]!r} is not allowed: use -q, -v, -x, -s, --tb or --maxfail")
+                        raise ValueError(
+                            f"option {argument[:40]!r} is not allowed: use -q, -v, -x, -s, --tb or --maxfail"
+                        )
                 return command
         raise ValueError("must be a pytest form: [python, -m, pytest, -q] or [pytest, -q]")
 

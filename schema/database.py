@@ -1,0 +1,51 @@
+"""The ways into PostgreSQL: one transaction for a tenant under row-level security, or across tenants."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from schema.settings import Settings
+
+
+class Database:
+    """Two pools: `tenant` transactions see one tenant's rows, `service` transactions see all."""
+
+    def __init__(self, service: AsyncEngine, tenant: AsyncEngine) -> None:
+        self._service = service
+        self._tenant = tenant
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, pool_size: int = 10) -> "Database":
+        return cls(_engine(settings.database("service"), 4), _engine(settings.database("tenant"), pool_size))
+
+    @asynccontextmanager
+    async def tenant(self, tenant: str) -> AsyncIterator[AsyncConnection]:
+        """A transaction that sees and writes the rows of `tenant` only; committed at the end."""
+        async with self._tenant.begin() as connection:
+            # Local to the transaction, so that a pooled connection carries nothing over.
+            await connection.execute(text("SELECT set_config('golden.tenant', :tenant, true)"), {"tenant": tenant})
+            yield connection
+
+    @asynccontextmanager
+    async def service(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that crosses tenants: for Reconcile and health, never for a client's request."""
+        async with self._service.begin() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        await self._service.dispose()
+        await self._tenant.dispose()
+
+
+def _engine(url: str, pool_size: int) -> AsyncEngine:
+    # pre_ping: after a restart of PostgreSQL the first call finds a new connection, not an error.
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5},
+    )

@@ -1,0 +1,138 @@
+"""The tables of the book of record. Created by the migrations; this is how the code names them.
+
+Every table carries the tenant: the database role `golden_tenant` sees the rows of one tenant only.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+
+def _at(name: str, *, nullable: bool = False) -> Column[DateTime]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)  # type: ignore[arg-type]
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("limit_tokens", BigInteger),
+    Column("spent_tokens", BigInteger, nullable=False),
+    Column("held_tokens", BigInteger, nullable=False),
+    Column("limit_micro_usd", BigInteger),
+    Column("spent_micro_usd", BigInteger, nullable=False),
+    Column("held_micro_usd", BigInteger, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("slots_used", Integer, nullable=False),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("task_id", Uuid, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("arrival", BigInteger, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("submitted_by", Text, nullable=False),
+    _at("submitted_at"),
+    _at("updated_at"),
+    Column("cancel_requested_by", Text),
+    Column("event_sequence", Integer, nullable=False),
+    Column("budget_tokens", BigInteger, nullable=False),
+    Column("spent_tokens", BigInteger, nullable=False),
+    Column("held_tokens", BigInteger, nullable=False),
+    Column("spent_micro_usd", BigInteger, nullable=False),
+    Column("admitted", Boolean, nullable=False),
+    Column("result", Text),
+)
+
+texts = Table(
+    "texts",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+)
+
+task_events = Table(
+    "task_events",
+    metadata,
+    Column("task_id", Uuid, primary_key=True),
+    Column("sequence", Integer, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("data", JSONB, nullable=False),
+)
+
+task_steps = Table(
+    "task_steps",
+    metadata,
+    Column("task_id", Uuid, primary_key=True),
+    Column("step", Text, primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    _at("started_at"),
+    _at("ended_at", nullable=True),
+    Column("result", JSONB),
+)
+
+model_calls = Table(
+    "model_calls",
+    metadata,
+    Column("task_id", Uuid, primary_key=True),
+    Column("step", Text, primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("ask", Integer, primary_key=True),
+    Column("dispatch", Integer, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("prompt_version", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reserved_tokens", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("micro_usd", BigInteger),
+    Column("response", Text),
+    Column("invalid", Text),
+    _at("sent_at"),
+    _at("ended_at", nullable=True),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("task_id", Uuid, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    _at("decided_at"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("principal", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("body_digest", Text, nullable=False),
+    Column("task_id", Uuid, nullable=False),
+)

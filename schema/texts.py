@@ -1,0 +1,34 @@
+"""Large texts, stored once for each tenant by content hash and passed on by reference."""
+
+import hashlib
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from schema.tables import texts
+
+
+def digest_of(body: str) -> str:
+    """SHA-256 of `body` in UTF-8, hexadecimal: the reference under which it is stored."""
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+async def put_text(connection: AsyncConnection, tenant: str, body: str) -> str:
+    """Store `body` unless it is there already, and return its reference."""
+    digest = digest_of(body)
+    await connection.execute(insert(texts).values(tenant=tenant, digest=digest, body=body).on_conflict_do_nothing())
+    return digest
+
+
+async def get_text(connection: AsyncConnection, tenant: str, digest: str) -> str:
+    """The text behind a reference.
+
+    Raises:
+        LookupError: the tenant has no such text.
+    """
+    row = await connection.execute(select(texts.c.body).where(texts.c.tenant == tenant, texts.c.digest == digest))
+    body = row.scalar_one_or_none()
+    if body is None:
+        raise LookupError(f"no text {digest[:12]} in tenant {tenant}")
+    return str(body)
