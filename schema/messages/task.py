@@ -90,7 +90,12 @@ def _check_line(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_check_text)]
-Line = Annotated[str, AfterValidator(_check_text), AfterValidator(_check_line)]
+Instructions = Annotated[
+    str, StringConstraints(min_length=1, max_length=20_000, pattern=r"\S"), AfterValidator(_check_text)
+]
+Title = Annotated[
+    str, StringConstraints(min_length=1, max_length=200), AfterValidator(_check_text), AfterValidator(_check_line)
+]
 
 
 class TaskSpec(Message):
@@ -99,8 +104,8 @@ class TaskSpec(Message):
     # Strict: "3" is no number and 3 is no text, so that a slip is told and not guessed at.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    title: Annotated[Line, StringConstraints(min_length=1, max_length=200)]
-    instructions: Annotated[Text, StringConstraints(min_length=1, max_length=20_000)]
+    title: Title
+    instructions: Instructions
     files: dict[WorkspacePath, Text] = {}
     tests: Annotated[dict[WorkspacePath, Text], Field(min_length=1)]
     show_tests: bool = True
@@ -114,7 +119,7 @@ class TaskSpec(Message):
     labels: Annotated[
         dict[
             Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")],
-            Annotated[Line, StringConstraints(max_length=200)],
+            Title,
         ],
         Field(max_length=20),
     ] = {}

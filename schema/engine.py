@@ -1,0 +1,78 @@
+"""The shared way into Temporal: the client, the names on the wire, and the one way to start a task."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from temporalio.client import Client, WorkflowHandle
+from temporalio.common import (
+    Priority,
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from schema.messages.steps import AgentTaskInput
+from schema.settings import Settings
+
+ORCHESTRATOR_QUEUE = "orchestrator"
+PEER_HUB_QUEUE = "peer-hub"
+SANDBOX_QUEUE = "sandbox"
+SUPERVISOR_QUEUE = "supervisor"
+
+GOLDEN_TENANT = SearchAttributeKey.for_keyword("GoldenTenant")
+GOLDEN_STATE = SearchAttributeKey.for_keyword("GoldenState")
+GOLDEN_ROLE = SearchAttributeKey.for_keyword("GoldenRole")
+GOLDEN_VERDICT = SearchAttributeKey.for_keyword("GoldenVerdict")
+SEARCH_ATTRIBUTES = (GOLDEN_TENANT, GOLDEN_STATE, GOLDEN_ROLE, GOLDEN_VERDICT)
+
+RPC_TIMEOUT = timedelta(seconds=5)
+"""No call to the frontend may hang: without a worker some would for ever."""
+
+
+def task_workflow_id(task_id: UUID) -> str:
+    return f"task/{task_id}"
+
+
+async def connect(settings: Settings, *, lazy: bool = False, **options: Any) -> Client:
+    """A client of the Temporal that the settings name. A lazy one connects at its first call."""
+    return await Client.connect(
+        settings.temporal_target,
+        namespace=settings.temporal_namespace,
+        data_converter=pydantic_data_converter,
+        lazy=lazy,
+        **options,
+    )
+
+
+async def start_task(client: Client, task_id: UUID, tenant: str, title: str) -> None:
+    """Start `AgentTask` for an accepted task; a second start of the same task changes nothing.
+
+    Raises:
+        RPCError: Temporal does not answer; `Reconcile` starts the task later.
+    """
+    try:
+        await client.start_workflow(
+            "AgentTask",
+            AgentTaskInput(task_id=task_id, tenant=tenant),
+            id=task_workflow_id(task_id),
+            task_queue=ORCHESTRATOR_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            search_attributes=TypedSearchAttributes(
+                [SearchAttributePair(GOLDEN_TENANT, tenant), SearchAttributePair(GOLDEN_STATE, "submitted")]
+            ),
+            priority=Priority(fairness_key=tenant),
+            static_summary=title,
+            rpc_timeout=RPC_TIMEOUT,
+        )
+    except WorkflowAlreadyStartedError:
+        return
+
+
+def task_handle(client: Client, task_id: UUID) -> WorkflowHandle[Any, Any]:
+    return client.get_workflow_handle(task_workflow_id(task_id))
