@@ -6,8 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-import httpx
-
+from deploy.local import services
 from deploy.local.process import Part
 from schema.errors import SettingsError
 from schema.settings import Settings
@@ -17,6 +16,7 @@ WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 CONTEXT = 4096
 """Tokens a request may use, prompt and answer together."""
 CACHE_MB = 64
+WARNINGS = 2
 
 
 def weights() -> Path:
@@ -31,19 +31,10 @@ def part(settings: Settings) -> Part:
     """The server as a part of the stack."""
     return Part(
         name="model",
-        command=(sys.executable, "-m", "deploy.local.model_server"),
-        ready=lambda: _answers(settings),
-        environment={**os.environ, "GOLDEN_MODEL_PORT": str(settings.model_port)},
+        command=services.python("deploy.local.model_server"),
+        ready=lambda: services.answers(f"http://127.0.0.1:{settings.model_port}/health"),
+        environment=services.environment(settings),
     )
-
-
-async def _answers(settings: Settings) -> bool:
-    try:
-        async with httpx.AsyncClient(trust_env=False) as client:
-            answer = await client.get(f"http://127.0.0.1:{settings.model_port}/health")
-    except httpx.TransportError:
-        return False
-    return answer.status_code == httpx.codes.OK
 
 
 def main() -> None:
@@ -61,6 +52,10 @@ def main() -> None:
     parameters.n_ctx = CONTEXT * settings.model_slots
     parameters.cpuparams.n_threads = len(os.sched_getaffinity(0))
     parameters.cache_ram_mib = CACHE_MB
+    parameters.verbosity = WARNINGS
+    # Only we speak to it: no page that a browser has open, and nobody who reads what others asked.
+    parameters.cors_origins = settings.gateway_url
+    parameters.endpoint_slots = False
     parameters.ui = False
     server = xllamacpp.Server(parameters)
     print(f"listening on {server.listening_address}", flush=True)

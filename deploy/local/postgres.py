@@ -58,7 +58,7 @@ def part(settings: Settings) -> Part:
     flags = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
     return Part(
         name="postgres",
-        command=(*_unprivileged(), str(binaries() / "postgres"), "-D", str(data_folder(settings)), *flags),
+        command=(*unprivileged(), str(binaries() / "postgres"), "-D", str(data_folder(settings)), *flags),
         ready=lambda: _answers(settings),
         environment=_environment(),
         stop_signal=signal.SIGINT,  # PostgreSQL's fast shutdown: SIGTERM would wait for every client
@@ -118,7 +118,7 @@ def _initialise(data: Path) -> None:
     shutil.rmtree(draft, ignore_errors=True)
     data.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     command = (
-        *(*_unprivileged(), str(binaries() / "initdb"), "-D", str(draft), "--username=postgres"),
+        *(*unprivileged(), str(binaries() / "initdb"), "-D", str(draft), "--username=postgres"),
         *("--auth-local=trust", "--auth-host=reject", "--encoding=UTF8"),
         *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),  # the same on every system
     )
@@ -128,7 +128,7 @@ def _initialise(data: Path) -> None:
     draft.rename(data)
 
 
-def _unprivileged() -> tuple[str, ...]:
+def unprivileged() -> tuple[str, ...]:
     """PostgreSQL refuses to run as root: as root it gets a user namespace in which we are somebody else."""
     if os.geteuid() != 0:
         return ()

@@ -103,11 +103,11 @@ class Process:
         if self._watcher is None:
             return
         if self._child is not None:
-            self._child.send_signal(self.part.stop_signal)
+            os.kill(self._child.pid, self.part.stop_signal)  # not reaped yet, so the number is its own
         _, pending = await asyncio.wait({self._watcher}, timeout=self.part.grace)
         if pending and self._child is not None:
             self._report(self.part.name, f"did not end within {self.part.grace:g} s: killed")
-            self._child.kill()
+            os.killpg(self._child.pid, signal.SIGKILL)
         await self._watcher
 
     async def _watch(self) -> None:
