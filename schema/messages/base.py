@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from schema.paths import check_workspace_path
 
@@ -21,3 +22,8 @@ Tenant = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 TextRef = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 of a text in the tenant's text store, hexadecimal. Large texts travel by reference."""
+
+
+def field_fault(field: str, message: str) -> PydanticCustomError:
+    """What a check of a whole message raises, so that its error still names the field to mend."""
+    return PydanticCustomError("field_fault", "{message}", {"field": field, "message": message})

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from schema.messages.base import Message, Tenant, WorkspacePath
+from schema.messages.base import Message, Tenant, WorkspacePath, field_fault
 from schema.messages.sandbox import Finding, Isolation, TestOutcome
 from schema.messages.vote import Explanation, VotePolicy
 
@@ -152,10 +152,10 @@ class TaskSpec(Message):
     def _files_fit(self) -> "TaskSpec":
         everything = {**self.files, **self.tests}
         if len(everything) > MAX_FILES:
-            raise ValueError(f"files and tests together must not be more than {MAX_FILES}")
+            raise field_fault("files", f"and tests together must not be more than {MAX_FILES}")
         size = sum(len(path.encode()) + len(text.encode()) for path, text in everything.items())
         if size > MAX_FILES_BYTES:
-            raise ValueError(f"files and tests together are {size:,} bytes; the limit is {MAX_FILES_BYTES:,}")
+            raise field_fault("files", f"and tests together are {size:,} bytes; the limit is {MAX_FILES_BYTES:,}")
         _check_no_clash(self.files, self.tests)
         return self
 
@@ -171,12 +171,12 @@ def _check_no_clash(files: dict[str, str], tests: dict[str, str]) -> None:
     for path in [*files, *tests]:
         other = seen.setdefault(path.casefold(), path)
         if other != path or (path in files and path in tests):
-            raise ValueError(f"two files would be one on some platforms: {other!r} and {path!r}")
+            raise field_fault("files", f"and tests hold one file in two spellings: {other!r} and {path!r}")
     for path in seen:
         parts = path.split("/")
         for depth in range(1, len(parts)):
             if "/".join(parts[:depth]) in seen:
-                raise ValueError(f"{'/'.join(parts[:depth])!r} is both a file and a folder")
+                raise field_fault("files", f"and tests hold {'/'.join(parts[:depth])!r} as a file and as a folder")
 
 
 class StepView(Message):

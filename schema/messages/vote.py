@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from schema.messages.base import Message
+from schema.messages.base import Message, field_fault
 
 Voter = Literal["reviewer", "security", "tester", "architect"]
 Choice = Literal["approve", "reject", "abstain"]
@@ -38,9 +38,9 @@ class VotePolicy(Message):
     @model_validator(mode="after")
     def _quorum_can_be_met(self) -> "VotePolicy":
         if self.quorum is not None and self.quorum > self._able:
-            raise ValueError(f"quorum {self.quorum} can never be met: {self._able} voters have a weight above 0")
+            raise field_fault("quorum", f"can never be met: {self._able} voters have a weight above 0")
         if self.threshold + self.reject_threshold <= 1:
-            raise ValueError("threshold and reject_threshold together must be above 1, or both sides could win")
+            raise field_fault("threshold", "and reject_threshold together must be above 1, or both sides could win")
         return self
 
     @property

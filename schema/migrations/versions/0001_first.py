@@ -144,6 +144,8 @@ GRANT USAGE ON SCHEMA public TO golden_service, golden_tenant;
 GRANT SELECT, INSERT, UPDATE ON accounts, tasks, task_steps, model_calls TO golden_service, golden_tenant;
 -- What is written once stays as it was written.
 GRANT SELECT, INSERT ON texts, task_events, decisions, idempotency_keys TO golden_service, golden_tenant;
+-- The gateway is ready only when the database has this release's tables.
+GRANT SELECT ON alembic_version TO golden_service, golden_tenant;
 """
 
 
