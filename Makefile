@@ -1,0 +1,39 @@
+# Golden's everyday commands; `make` alone lists them. PYTHON=… chooses the interpreter for `setup`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test up down lint lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make .venv from the locks, and the sandbox where it is missing
+	@PYTHON="$(PYTHON)" deploy/local/setup.sh
+	@$(BIN)/python -m deploy.sandbox.setup
+
+demo: setup ## Start the stack, watch a team of agents solve a task, stop the stack
+	@$(BIN)/python -m deploy.local.demo
+
+test: setup lint ## Check everything: style, types, layers, then all tests
+	$(BIN)/pytest tests/unit tests/replay tests/integration tests/chaos
+
+up: setup ## Run everything on this machine until Ctrl-C
+	@$(BIN)/golden up
+
+down: ## Stop the stack that runs here
+	@$(BIN)/golden down
+
+lint: ## Check style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: ## Pin every dependency again, with hashes
+	$(BIN)/pip-compile --quiet --extra dev --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
+	  --no-emit-find-links --no-header --output-file requirements.lock pyproject.toml
+
+clean: ## Remove .venv and caches; GOLDEN_HOME stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
