@@ -3,8 +3,6 @@
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel
-
 from schema.messages.base import Message, Tenant, TextRef
 from schema.messages.sandbox import Isolation, Limit, Severity
 from schema.messages.task import FixView, TaskState
@@ -188,9 +186,3 @@ class ReconcileResult(Message):
     cancelled: int = 0
     woken: int = 0
 
-
-class PlanOutput(BaseModel):
-    """The architect's answer."""
-
-    summary: str
-    steps: list[str]

@@ -1,0 +1,43 @@
+"""Admits tasks: a slot of the tenant and the task's budget on the tenant's account, in order of arrival."""
+
+import random
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from schema.errors import NotAdmitted
+from schema.messages.steps import Admission, AgentTaskInput
+
+if TYPE_CHECKING:
+    from activities.accounts import Accounts
+    from activities.store import TaskStore
+
+RETRY_SECONDS = (0.5, 1.5)
+"""Between two looks at a full tenant, drawn at random so that the queued don't all look at once."""
+
+
+class AdmissionActivities:
+    """The door of every task."""
+
+    def __init__(self, store: "TaskStore", accounts: "Accounts") -> None:
+        self._store = store
+        self._accounts = accounts
+
+    @activity.defn(name="admit")
+    async def admit(self, task: AgentTaskInput) -> Admission:
+        """Take a slot and hold the budget, or queue.
+
+        Raises:
+            NotAdmitted: the tenant is full, or an earlier task waits; tried again without limit.
+            TaskGone: the task is unknown, final, or was cancelled while it waited.
+        """
+        if not await self._accounts.admit(task):
+            raise NotAdmitted("the tenant has no room yet", retry_after=random.uniform(*RETRY_SECONDS))  # noqa: S311
+        spec = await self._store.spec(task.task_id, task.tenant)
+        return Admission(
+            title=spec.title,
+            candidates=spec.candidates,
+            repair_rounds=spec.repair_rounds,
+            deadline_seconds=spec.deadline_seconds,
+            policy=spec.policy,
+        )

@@ -1,0 +1,237 @@
+"""Which model answers for which role, and one call of one model. pydantic-ai speaks to the providers."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic_ai.direct import model_request
+from pydantic_ai.exceptions import AgentRunError, ModelAPIError, ModelHTTPError
+from pydantic_ai.messages import ModelRequest, SystemPromptPart, TextPart, UserPromptPart
+from pydantic_ai.models import Model, ModelRequestParameters, infer_model
+from pydantic_ai.output import OutputObjectDefinition
+from pydantic_ai.settings import ModelSettings
+
+from activities.ledger import Usage
+from schema.errors import ModelUnavailable, SettingsError
+from schema.messages.steps import Role
+from schema.settings import Settings
+
+EMBEDDED = "embedded"
+EMBEDDED_NAME = "smollm2-135m"
+
+
+class Price(BaseModel):
+    """Dollars a million tokens."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
+class ModelTarget(BaseModel):
+    """One model of a route.
+
+    Attributes:
+        model: `PROVIDER:NAME` as pydantic-ai names it, or `embedded`.
+        answers: `json` asks for native structured output; `code` takes a developer's plain code, for models too
+            small to write code inside JSON.
+        max_tokens: the most that one answer may have.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field(min_length=1)
+    base_url: str | None = None
+    api_key: SecretStr | None = None
+    api_key_file: Path | None = None
+    api_key_env: str | None = None
+    price: Price | None = None
+    answers: Literal["json", "code"] = "json"
+    max_tokens: int = Field(default=4_096, ge=16, le=128_000)
+
+    def key(self) -> str | None:
+        """The API key, from wherever the settings say it is.
+
+        Raises:
+            SettingsError: the file can't be read, or the variable isn't set.
+        """
+        if self.api_key is not None:
+            return self.api_key.get_secret_value()
+        if self.api_key_file is not None:
+            try:
+                return self.api_key_file.read_text().strip()
+            except OSError as error:
+                raise SettingsError(f"GOLDEN_MODELS: api_key_file {self.api_key_file} can't be read") from error
+        if self.api_key_env is not None:
+            if self.api_key_env not in os.environ:
+                raise SettingsError(f"GOLDEN_MODELS: api_key_env names {self.api_key_env}, which is not set")
+            return os.environ[self.api_key_env]
+        return None
+
+    def cost(self, input_tokens: int, output_tokens: int) -> int | None:
+        """Micro-dollars of a call; None where the price is unknown. A dollar a million is a micro-dollar each."""
+        if self.price is None:
+            return 0 if self.model.endswith(EMBEDDED_NAME) else None
+        return round(self.price.input * input_tokens + self.price.output * output_tokens)
+
+
+Routes = dict[str, list[ModelTarget]]
+_ROUTES = TypeAdapter(Routes)
+_ROLES = {"default", "architect", "developer", "reviewer", "security", "tester", "supervisor"}
+
+
+def read_routes(settings: Settings) -> Routes:
+    """The routes by role of `GOLDEN_MODELS`: `embedded`, a YAML file, or its text.
+
+    Raises:
+        SettingsError: it is none of these, a role is unknown, or there is no default.
+    """
+    embedded = ModelTarget(
+        model=f"openai:{EMBEDDED_NAME}",
+        base_url=settings.model_url,
+        api_key=SecretStr("none"),
+        answers="code",
+        max_tokens=512,
+    )
+    source = settings.models.strip()
+    if source == EMBEDDED:
+        return {"default": [embedded]}
+    text = source
+    if not re.search(r"[:{\n]\s", source):
+        try:
+            text = Path(source).read_text()
+        except OSError as error:
+            raise SettingsError(f"GOLDEN_MODELS: {source} can't be read: name a YAML file, or `embedded`") from error
+    try:
+        routes = _ROUTES.validate_python(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise SettingsError("GOLDEN_MODELS is not YAML") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:5])
+        raise SettingsError(f"GOLDEN_MODELS: {faults}") from error
+    unknown = sorted(set(routes) - _ROLES)
+    if unknown or not routes.get("default"):
+        raise SettingsError(
+            f"GOLDEN_MODELS: unknown role {unknown[0]}" if unknown else "GOLDEN_MODELS: `default` is missing"
+        )
+    return {
+        role: [embedded if target.model == EMBEDDED else target for target in route] for role, route in routes.items()
+    }
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request: what the model is told and asked, and how it is to answer."""
+
+    system: str
+    user: str
+    schema: dict[str, Any] | None
+    temperature: float
+    seed: int
+    max_tokens: int
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back. `cut` is an answer that ended at the token limit."""
+
+    text: str
+    usage: Usage
+    cut: bool
+
+
+class RefusedCall(Exception):
+    """The provider did no work for the request: nothing was used."""
+
+    def __init__(self, message: str, retry_after: float | None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Models:
+    """The routes, with one client for each model."""
+
+    def __init__(self, routes: Routes, *, timeout_seconds: float) -> None:
+        self.routes = routes
+        self._timeout = timeout_seconds
+        self._clients: dict[str, Model] = {}
+
+    def route(self, role: Role) -> list[ModelTarget]:
+        return self.routes.get(role) or self.routes["default"]
+
+    async def call(self, target: ModelTarget, question: Question) -> Reply:
+        """Send one request, once.
+
+        Raises:
+            RefusedCall: an error answer, or the provider could not be reached; nothing was used.
+            ModelUnavailable: the call went out and no usable answer came; whether tokens were used is unknown.
+        """
+        settings = ModelSettings(
+            temperature=question.temperature,
+            seed=question.seed,
+            max_tokens=question.max_tokens,
+            timeout=self._timeout,
+        )
+        output = None
+        if question.schema is not None:
+            output = OutputObjectDefinition(json_schema=question.schema, name="answer", strict=True)
+        try:
+            response = await model_request(
+                self._client(target),
+                [ModelRequest(parts=[SystemPromptPart(question.system), UserPromptPart(question.user)])],
+                model_settings=settings,
+                model_request_parameters=ModelRequestParameters(
+                    output_mode="native" if output else "text", output_object=output, allow_text_output=True
+                ),
+            )
+        except ModelHTTPError as error:
+            raise RefusedCall(f"the provider answered {error.status_code}", error.retry_after) from error
+        except (ModelAPIError, AgentRunError, httpx.HTTPError) as error:
+            if _never_left(error):
+                raise RefusedCall("the provider can't be reached", None) from error
+            raise ModelUnavailable(f"no usable answer: {type(error).__name__}") from error
+        text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
+        used = response.usage
+        usage = Usage(used.input_tokens, used.output_tokens, target.cost(used.input_tokens, used.output_tokens))
+        return Reply(text, usage, response.finish_reason == "length")
+
+    def _client(self, target: ModelTarget) -> Model:
+        name = f"{target.model}@{target.base_url}"
+        if name not in self._clients:
+            self._clients[name] = _build(target, self._timeout)
+        return self._clients[name]
+
+
+def _never_left(error: BaseException | None) -> bool:
+    """Whether the connection was never made. By name: each SDK brings its own HTTP client."""
+    while error is not None:
+        if type(error).__name__ in ("ConnectError", "ConnectTimeout"):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _build(target: ModelTarget, timeout: float) -> Model:
+    """A client that never retries by itself: each dispatch is charged, so each is ours to decide."""
+    provider, _, name = target.model.partition(":")
+    if provider == "openai":
+        from openai import AsyncOpenAI
+        from pydantic_ai.models.openai import OpenAIChatModel
+        from pydantic_ai.providers.openai import OpenAIProvider
+
+        openai = AsyncOpenAI(base_url=target.base_url, api_key=target.key(), max_retries=0, timeout=timeout)
+        return OpenAIChatModel(name, provider=OpenAIProvider(openai_client=openai))
+    if provider == "anthropic":
+        from anthropic import AsyncAnthropic
+        from pydantic_ai.models.anthropic import AnthropicModel
+        from pydantic_ai.providers.anthropic import AnthropicProvider
+
+        anthropic = AsyncAnthropic(base_url=target.base_url, api_key=target.key(), max_retries=0, timeout=timeout)
+        return AnthropicModel(name, provider=AnthropicProvider(anthropic_client=anthropic))
+    return infer_model(target.model)

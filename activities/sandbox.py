@@ -1,0 +1,87 @@
+"""Proves a candidate: the task's acceptance tests in the sandbox."""
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.events import Event
+from schema.messages.sandbox import SandboxJob, SandboxRun
+from schema.messages.steps import Proof, ProveInput
+
+if TYPE_CHECKING:
+    from activities.sandbox_pool import SandboxPool
+    from activities.store import TaskStore
+
+HEARTBEAT_SECONDS = 0.5
+
+
+class SandboxActivities:
+    """Runs in the sandbox pool of this worker."""
+
+    def __init__(self, store: "TaskStore", pool: "SandboxPool") -> None:
+        self._store = store
+        self._pool = pool
+
+    @activity.defn(name="prove")
+    async def prove(self, prove: ProveInput) -> Proof:
+        """Run the task's tests against a candidate.
+
+        Raises:
+            SandboxBusy, SandboxUnavailable: try again later.
+            IsolationRequired: the required isolation is not there.
+        """
+        from activities.answers import read_candidate
+
+        done = await self._store.begin_step(prove.ref, prove.state)
+        if done is not None:
+            return Proof.model_validate(done)
+        spec = await self._store.spec(prove.ref.task_id, prove.ref.tenant)
+        (stored,) = await self._store.texts(prove.ref.tenant, prove.candidate)
+        files = read_candidate(stored or "")
+        job = SandboxJob(files=files, tests=spec.tests, command=spec.command, image=spec.image)
+        run = await _with_heartbeat(self._pool, job)
+        proof, report = proof_of(prove.candidate, files, run)
+        number = int(prove.ref.step.rsplit("/", 1)[1])
+        told = proof.model_dump(include={"passed", "tests_passed", "tests_failed", "limit", "size_bytes"})
+        event = Event("candidate", {"number": number, "step": prove.ref.step, **told})
+        await self._store.finish_step(prove.ref, proof, events=[event], texts=[report])
+        return proof
+
+
+def proof_of(candidate: str, files: dict[str, str], run: SandboxRun) -> tuple[Proof, str]:
+    """A run's proof and the text of its report."""
+    from schema.texts import digest_of
+
+    report = run.model_dump_json()
+    passed = sum(test.outcome == "passed" for test in run.tests)
+    proof = Proof(
+        candidate=candidate,
+        report=digest_of(report),
+        passed=run.passed,
+        tests_passed=passed,
+        # A run that told nothing, or hit a limit, failed: it must not look as if it had no failing test.
+        tests_failed=len(run.tests) - passed or (0 if run.passed else 1),
+        limit=run.limit,
+        isolation=run.isolation,
+        size_bytes=sum(len(text.encode()) for text in files.values()),
+        lines={path: len(text.splitlines()) for path, text in files.items()},
+        findings={finding.id: finding.severity for finding in run.findings},
+    )
+    return proof, report
+
+
+async def _with_heartbeat(pool: "SandboxPool", job: SandboxJob) -> SandboxRun:
+    """Cancelling the activity cancels the run, and the pool ends its container before that is told."""
+    work = asyncio.create_task(pool.run(job))
+    try:
+        while not work.done():
+            activity.heartbeat()
+            await asyncio.wait([work], timeout=HEARTBEAT_SECONDS)
+        return work.result()
+    finally:
+        if not work.done():
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work

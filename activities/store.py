@@ -1,0 +1,143 @@
+"""Steps, texts and state of tasks in PostgreSQL, as the activities need them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import and_, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.events import Event
+from schema.database import Database
+from schema.errors import TaskGone
+from schema.messages.steps import StepRef
+from schema.messages.task import FINAL_STATES, TaskSpec, TaskState
+from schema.story import append_event, move
+from schema.tables import decisions, task_steps, tasks
+from schema.texts import get_text, put_text
+
+# A task's state only moves on: candidates overlap, and a late one must not turn the clock back.
+_RANK = {state: rank for rank, state in enumerate(TaskState)}
+
+
+class TaskStore:
+    """Reads and writes of the activities, each in one transaction of the task's tenant."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    async def spec(self, task_id: UUID, tenant: str) -> TaskSpec:
+        """What was submitted.
+
+        Raises:
+            TaskGone: the tenant has no such task.
+        """
+        async with self.database.tenant(tenant) as connection:
+            reference = await connection.scalar(select(tasks.c.spec).where(tasks.c.task_id == task_id))
+            if reference is None:
+                raise TaskGone("the task is unknown")
+            return TaskSpec.model_validate_json(await get_text(connection, tenant, reference))
+
+    async def texts(self, tenant: str, *digests: str | None) -> list[str | None]:
+        """The texts behind references, in their order; None stays None."""
+        async with self.database.tenant(tenant) as connection:
+            return [None if digest is None else await get_text(connection, tenant, digest) for digest in digests]
+
+    async def begin_step(self, ref: StepRef, state: TaskState | None) -> Any | None:
+        """Open a step, or return the stored result of one that is done: a retry repeats nothing.
+
+        Raises:
+            TaskGone: the task is unknown or already final.
+        """
+        async with self.database.tenant(ref.tenant) as connection:
+            current = await self._lock_open_task(connection, ref)
+            opened = await connection.execute(
+                insert(task_steps)
+                .values(
+                    task_id=ref.task_id,
+                    step=ref.step,
+                    epoch=ref.epoch,
+                    tenant=ref.tenant,
+                    state="running",
+                )
+                .on_conflict_do_nothing()
+                .returning(task_steps.c.step)
+            )
+            if opened.scalar_one_or_none() is None:
+                row = await connection.execute(select(task_steps.c.state, task_steps.c.result).where(_is(ref)))
+                step_state, result = row.one()
+                return result if step_state == "done" else None
+            if state is not None and _RANK[state] > _RANK[current]:
+                await move(connection, ref.task_id, ref.tenant, state)
+            await append_event(connection, ref.task_id, ref.tenant, "step", {"step": ref.step, "state": "running"})
+            return None
+
+    async def finish_step(
+        self,
+        ref: StepRef,
+        result: BaseModel,
+        *,
+        detail: str = "",
+        events: Sequence[Event] = (),
+        texts: Sequence[str] = (),
+    ) -> None:
+        """Store a step's result, its texts and its events. A second call for the same step changes nothing."""
+        async with self.database.tenant(ref.tenant) as connection:
+            for body in texts:
+                await put_text(connection, ref.tenant, body)
+            if not await _close(connection, ref, "done", detail, result.model_dump(mode="json")):
+                return
+            for event in events:
+                await append_event(connection, ref.task_id, ref.tenant, event.name, event.data)
+
+    async def fail_step(self, ref: StepRef, detail: str) -> None:
+        """Record that a step failed for good; `detail` is an error's type, never its text."""
+        async with self.database.tenant(ref.tenant) as connection:
+            await _close(connection, ref, "failed", detail, None)
+
+    async def open_tasks(self, *, older_than_seconds: int, limit: int) -> Sequence[Any]:
+        """Open tasks of all tenants that nothing was written to for a while, each with its decision if any."""
+        async with self.database.service() as connection:
+            rows = await connection.execute(
+                select(tasks, decisions.c.decision)
+                .outerjoin(decisions, decisions.c.task_id == tasks.c.task_id)
+                .where(
+                    tasks.c.state.not_in([state.value for state in FINAL_STATES]),
+                    tasks.c.updated_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 0, older_than_seconds),
+                )
+                .order_by(tasks.c.updated_at)
+                .limit(limit)
+            )
+            return rows.all()
+
+    async def _lock_open_task(self, connection: AsyncConnection, ref: StepRef) -> TaskState:
+        state = await connection.scalar(select(tasks.c.state).where(tasks.c.task_id == ref.task_id).with_for_update())
+        if state is None or TaskState(state) in FINAL_STATES:
+            raise TaskGone("the task is unknown or already final")
+        return TaskState(state)
+
+
+def _is(ref: StepRef) -> Any:
+    return and_(task_steps.c.task_id == ref.task_id, task_steps.c.step == ref.step, task_steps.c.epoch == ref.epoch)
+
+
+async def _close(
+    connection: AsyncConnection, ref: StepRef, state: str, detail: str, result: dict[str, Any] | None
+) -> bool:
+    """Close a running step and tell it; False if it was closed before."""
+    row = await connection.execute(
+        update(task_steps)
+        .where(_is(ref), task_steps.c.state == "running")
+        .values(state=state, detail=detail, result=result, ended_at=func.now())
+        .returning(task_steps.c.started_at)
+    )
+    started_at = row.scalar_one_or_none()
+    if started_at is None:
+        return False
+    seconds = round((datetime.now(UTC) - started_at).total_seconds(), 3)
+    data = {"step": ref.step, "state": state, "seconds": seconds, "detail": detail}
+    await append_event(connection, ref.task_id, ref.tenant, "step", data)
+    return True
