@@ -8,12 +8,13 @@ packages=(activities deploy gateway schema workers workflows)
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+works() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 pip() { .venv/bin/python -m pip --quiet --quiet --disable-pip-version-check --no-input "$@"; }
 
 require_python() {
   command -v "$python" >/dev/null ||
     fail "$python is not installed: install Python 3.11 or newer, or name it: make setup PYTHON=/path/to/python3"
-  "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+  works "$python" ||
     fail "$("$python" --version 2>&1) is too old, Golden needs 3.11: make setup PYTHON=/path/to/python3.11"
   "$python" -c 'import ensurepip, venv' 2>/dev/null && return
   [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null ||
@@ -25,14 +26,16 @@ require_python() {
 
 # The environment isn't movable, and the project's metadata is installed too.
 wanted=$({ cat requirements.lock deploy/local/weights.lock pyproject.toml; pwd; } | sha256sum)
-if [[ -f $stamp && $(<"$stamp") == "$wanted" ]] && .venv/bin/python -c '' 2>/dev/null; then
+if [[ -f $stamp && $(<"$stamp") == "$wanted" ]] && works .venv/bin/python; then
   say ".venv is up to date"
   exit 0
 fi
 
-require_python
-say "making .venv with $("$python" --version)"
-.venv/bin/python -c '' 2>/dev/null || "$python" -m venv --clear .venv
+if ! works .venv/bin/python; then
+  require_python
+  say "making .venv with $("$python" --version)"
+  "$python" -m venv --clear .venv
+fi
 rm -f "$stamp"
 say "installing $(grep -c '==' requirements.lock) pinned packages, a minute or two"
 pip install --no-deps --require-hashes -r requirements.lock
