@@ -1,6 +1,5 @@
 """`golden doctor`: what this machine lacks to run Golden, with the remedy of each."""
 
-import importlib
 import os
 import shutil
 import subprocess
@@ -28,7 +27,7 @@ def examine(settings: Settings) -> list[Check]:
         free_ports(settings),
         *embedded_parts(settings),
         user_namespaces(),
-        *_sandbox(),
+        *_sandbox(settings),
     ]
 
 
@@ -110,12 +109,13 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     console.print(table)
 
 
-def _sandbox() -> list[Check]:
-    # Late, so that the other checks work while Docker's client is missing.
+def _sandbox(settings: Settings) -> list[Check]:
     try:
-        return list(importlib.import_module("deploy.sandbox.engine").checks())
+        # Late, so that the other checks work while Docker's client is missing.
+        from deploy.sandbox import engine
     except ImportError as error:
         return [Check("sandbox", ok=False, problem=str(error), remedy="run `make setup`")]
+    return engine.checks(settings)
 
 
 def _installed(name: str, find: Callable[[], Path], other: str) -> Check:

@@ -15,7 +15,7 @@ LIFELINE = Path(__file__).with_name("lifeline.py")
 LONGEST_DELAY = 10.0
 HEALTHY_AFTER = 30.0
 """A part that lived so long, in seconds, is restarted as if it had never died before."""
-STARTS = 5
+STARTS = 4
 """A part that dies so often before it is ready is given up."""
 PROBE_TIMEOUT = 5.0
 PROBE_PAUSE = 0.05
