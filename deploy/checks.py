@@ -1,11 +1,11 @@
-"""One thing that a machine needs, whether it is there, and the remedy if not."""
+"""One thing that must hold on this machine, as `golden doctor` tells it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Check:
-    """`problem` and `remedy` are empty where all is well."""
+    """What was looked at, whether it is well, and if not: what is wrong and what to do about it."""
 
     name: str
     ok: bool

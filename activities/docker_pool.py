@@ -1,0 +1,224 @@
+"""The sandbox pool on Docker: single-use containers, made ahead, one for each run."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+import docker
+import docker.errors
+from pydantic import ValidationError
+
+from activities import docker_lease
+from activities.docker_container import (
+    NO_ANSWER,
+    Container,
+    ContainerEnded,
+    ContainerSpec,
+    missing_runtime,
+)
+from deploy.sandbox import frames
+from schema.errors import FinalError, IsolationRequired, SandboxBusy, SandboxUnavailable, SettingsError
+from schema.messages.sandbox import Isolation, SandboxJob, SandboxLimits, SandboxRun, Usage
+
+GVISOR_PIDS = 1024
+"""Docker's limit of processes ends all of gVisor at once, so it is far above what the runner lets a candidate have."""
+RUNNER_PIDS = 8
+PYTHON_EXIT = 2
+SELF_CHECK = SandboxJob(files={}, command=("python", "-c", "import os; print(os.getuid())"))
+CANDIDATE = "65534"
+
+
+class DockerSandboxPool:
+    """A `SandboxPool`; at most `size` runs at once, and `size` containers ahead of them.
+
+    `owner` names this worker the same after a restart, so that it finds what it left when it crashed; two
+    workers of one name on one engine don't disturb each other while both live.
+    """
+
+    def __init__(
+        self,
+        *,
+        isolation: Literal["gvisor", "unsafe-runc"],
+        runtime: str,
+        images: Mapping[str, str],
+        size: int,
+        owner: str,
+        wait_seconds: float = 30.0,
+    ) -> None:
+        self._isolation: Isolation = "gvisor" if isolation == "gvisor" else "runc"
+        self._runtime = runtime if isolation == "gvisor" else "runc"
+        self._images = dict(images)
+        self._size = size
+        self._owner = owner
+        self._wait_seconds = wait_seconds
+        self._labels = docker_lease.labels(owner)
+        self._slots = asyncio.Semaphore(size)
+        self._ahead: deque[asyncio.Task[Container]] = deque()
+        self._cleaning: set[asyncio.Task[None]] = set()
+        self._client: docker.DockerClient | None = None
+        self._closed = False
+
+    async def start(self) -> None:
+        """Connect, clear what a crashed predecessor left, prove one sandbox, and make the pool."""
+        self._client = await asyncio.to_thread(_connect)
+        self._closed = False
+        if self._isolation == "gvisor":
+            info = await asyncio.to_thread(self._client.info)
+            if self._runtime not in info.get("Runtimes", {}):
+                raise IsolationRequired(missing_runtime(self._runtime))
+        await self.reap(self._owner)
+        checked = await self.run(SELF_CHECK)
+        if checked.exit_code != 0 or checked.stdout.strip() != CANDIDATE:
+            raise SettingsError(f"the sandbox does not run as it must (exit {checked.exit_code}): {checked.stderr}")
+
+    async def run(self, job: SandboxJob) -> SandboxRun:
+        """Run one job in a container of its own."""
+        spec = self._spec(job)
+        async with self._slot():
+            container = await self._take(spec)
+            started = time.monotonic()
+            try:
+                return await self._result(container, job, started)
+            finally:
+                container.hang_up()
+                self._later(container.close())
+
+    async def close(self) -> None:
+        """End every container of this pool."""
+        self._closed = True
+        ahead, self._ahead = self._ahead, deque()
+        for making in ahead:
+            self._later(_close_made(making))
+        while self._cleaning:
+            await asyncio.wait(self._cleaning)
+        if self._client is not None:
+            await asyncio.to_thread(self._client.close)
+            self._client = None
+
+    async def reap(self, owner: str) -> int:
+        """Remove the containers that crashed workers of this name left; how many there were."""
+        return await asyncio.to_thread(docker_lease.reap, self._engine(), owner)
+
+    def _spec(self, job: SandboxJob) -> ContainerSpec:
+        image = self._images.get(job.image)
+        if image is None:
+            raise FinalError(f"there is no sandbox image {job.image!r}; there is {', '.join(sorted(self._images))}")
+        # Linux counts a user's processes over all containers, so without gVisor Docker counts them.
+        pids = GVISOR_PIDS if self._isolation == "gvisor" else job.limits.processes + RUNNER_PIDS
+        return ContainerSpec(image, self._runtime, job.limits.memory_mb, job.limits.disk_mb, pids)
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise SandboxBusy(f"all {self._size} sandboxes are taken", retry_after=1.0) from None
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    async def _take(self, spec: ContainerSpec) -> Container:
+        """A container for these limits: one made ahead where they are the usual ones, else made now."""
+        if spec != self._spec(SandboxJob(files={}, command=(), limits=SandboxLimits())):
+            return await self._wait_for(self._make(spec))
+        while True:
+            # One that is ready before one that is still being made.
+            making = next((task for task in self._ahead if task.done()), None) or next(iter(self._ahead), None)
+            if making is None:
+                making = self._make(spec)
+            else:
+                self._ahead.remove(making)
+            self._refill(spec)
+            container = await self._wait_for(making)
+            if container.alive:
+                return container
+            self._later(container.close())
+
+    async def _wait_for(self, making: asyncio.Task[Container]) -> Container:
+        try:
+            container = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            self._later(_close_made(making))
+            raise
+        if container.isolation != self._isolation:
+            self._later(container.close())
+            raise IsolationRequired(
+                f"the settings ask for {self._isolation}, the runtime {self._runtime} gave {container.isolation};"
+                " `golden doctor` tells what to do. Where a shared kernel is acceptable,"
+                " GOLDEN_SANDBOX_ISOLATION=unsafe-runc says so."
+            )
+        return container
+
+    def _make(self, spec: ContainerSpec) -> asyncio.Task[Container]:
+        return asyncio.create_task(Container.open(self._engine(), spec, self._labels))
+
+    def _refill(self, spec: ContainerSpec) -> None:
+        while not self._closed and len(self._ahead) < self._size:
+            making = self._make(spec)
+            # Its failure is the next taker's to hear; without a taker nobody asks for it.
+            making.add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._ahead.append(making)
+
+    async def _result(self, container: Container, job: SandboxJob, started: float) -> SandboxRun:
+        try:
+            answer = await container.run(job)
+        except TimeoutError:
+            answer = _without_answer(137, "timeout")
+        except ContainerEnded as ended:
+            answer = self._ended(ended)
+        except frames.FrameError as error:
+            raise FinalError(f"the sandbox can't take or give this: {error}") from error
+        if answer.pop("killed", False) and answer["limit"] is None and await container.ran_out_of_memory():
+            answer["limit"] = "oom"
+        wall = time.monotonic() - started
+        try:
+            usage = Usage(
+                wall_seconds=wall,
+                cpu_seconds=answer.pop("cpu_seconds"),
+                peak_memory_mb=answer.pop("peak_memory_mb"),
+            )
+            return SandboxRun.model_validate({**answer, "usage": usage, "isolation": container.isolation})
+        except (ValidationError, KeyError) as error:
+            raise SandboxUnavailable(f"the sandbox's answer is not of this version: {error}") from error
+
+    def _ended(self, ended: ContainerEnded) -> dict[str, Any]:
+        if ended.oom:
+            return _without_answer(137, "oom")
+        if ended.exit_code == PYTHON_EXIT and self._isolation == "gvisor":
+            # gVisor's own end when the engine refuses it another process.
+            return _without_answer(PYTHON_EXIT, "processes")
+        raise SandboxUnavailable(str(ended)) from ended
+
+    def _engine(self) -> docker.DockerClient:
+        if self._client is None:
+            raise SandboxUnavailable("the sandbox pool is not started")
+        return self._client
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._cleaning.add(task)
+        task.add_done_callback(self._cleaning.discard)
+
+
+def _connect() -> docker.DockerClient:
+    try:
+        client = docker.from_env(timeout=60)
+        client.ping()
+    except NO_ANSWER as error:
+        raise SandboxUnavailable(f"the Docker daemon does not answer: {error}") from error
+    return client
+
+
+async def _close_made(making: asyncio.Task[Container]) -> None:
+    await asyncio.wait([making])
+    if not making.cancelled() and making.exception() is None:
+        await making.result().close()
+
+
+def _without_answer(exit_code: int, limit: str) -> dict[str, Any]:
+    return {"exit_code": exit_code, "limit": limit, "cpu_seconds": 0.0, "peak_memory_mb": 0.0}

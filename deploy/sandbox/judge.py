@@ -1,0 +1,228 @@
+"""What a pytest run must show to pass, found before the candidate is there. Standard library only."""
+
+import ast
+import importlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+CONFIGURATION = ("pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+EMPTY_CONFIGURATION = "/opt/golden/pytest.ini"
+ALLOWED_OPTION = re.compile(
+    r"-[qvsxl]+|-r[A-Za-z]+|--(quiet|verbose|exitfirst|strict-markers|strict-config|no-header|no-summary)"
+    r"|--tb=(auto|long|short|line|native|no)|--(maxfail|durations)=\d{1,4}"
+)
+MAX_MESSAGE = 2_000
+WORST_FIRST = ("failed", "error", "missing", "skipped", "passed")
+FORMS = ("pytest", "py.test"), ("python", "python3")
+
+
+class UsageError(Exception):
+    """The command is a pytest form with something in it that could change the judging."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A pytest run: its arguments, the files it collects from, and the tests that must report."""
+
+    arguments: tuple[str, ...]
+    test_files: tuple[str, ...]
+    expected: tuple[str, ...]
+
+
+def plan(command: list[str], files: dict[str, str], tests: dict[str, str]) -> Plan | None:
+    """The plan of a pytest form; None when the command is something else.
+
+    Without tests of its own the job is judged by the tests among its files.
+    """
+    given = pytest_arguments(command)
+    if given is None:
+        return None
+    judges = tests or files
+    options, targets = [part for part in given if part.startswith("-")], [p for p in given if not p.startswith("-")]
+    for option in options:
+        if not ALLOWED_OPTION.fullmatch(option):
+            raise UsageError(f"pytest's option {option} is not allowed here")
+    test_files = tuple(path for path in sorted(judges) if _is_selected(path, targets))
+    if not test_files:
+        raise UsageError("there is no test file for this command")
+    expected = tuple(
+        test for path in test_files for test in expected_tests(path, judges[path]) if _matches(test, targets)
+    )
+    selected = [target for target in targets if "::" in target]
+    whole = [path for path in test_files if not any(target.startswith(f"{path}::") for target in selected)]
+    return Plan(
+        arguments=(*FIXED, *_configuration(judges), *(options or ["-q"]), *whole, *selected),
+        test_files=test_files,
+        expected=expected,
+    )
+
+
+FIXED = (
+    "--rootdir=/work",
+    "--confcutdir=/work",
+    "--import-mode=append",
+    "--disable-plugin-autoload",
+    "--capture=no",
+    "--tb=short",
+    "--color=no",
+    "-pno:cacheprovider",
+    "-pno:faulthandler",
+)
+"""Later options win over these, so none that judges may be among the allowed ones."""
+
+
+def pytest_arguments(command: list[str]) -> list[str] | None:
+    """The arguments to pytest, when the command is `pytest …` or `python -m pytest …`."""
+    direct, python = FORMS
+    if command and command[0] in direct:
+        return command[1:]
+    if len(command) >= 3 and command[0] in python and command[1:3] == ["-m", "pytest"]:
+        return command[3:]
+    return None
+
+
+def expected_tests(path: str, source: str) -> Iterator[str]:
+    """The node ids, without parameters, that pytest must report for a test file; the file's own if it can't be read."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        yield path
+        return
+    yield from dict.fromkeys(_tests_of(path, tree.body))
+
+
+def verdicts(plan: Plan, report: bytes, limit: str | None) -> list[dict[str, Any]]:
+    """One outcome for each expected or collected test; what did not report is missing."""
+    outcomes = {test: _outcome("missing", "the test did not report") for test in plan.expected}
+    broken: dict[str, str] = {}
+    finished = False
+    for record in _records(report):
+        kind, test = record.get("kind"), _text(record.get("id"))
+        if kind == "collected":
+            ids = _ids(record)
+            functions = {_function(test) for test in ids}
+            outcomes = {test: found for test, found in outcomes.items() if test not in functions}
+            outcomes |= {test: _outcome("missing", "the test did not report") for test in ids}
+        elif kind == "start" and test in outcomes:
+            ending = f"the run ended in this test ({limit})" if limit else "the run ended in this test"
+            outcomes[test] = outcomes[test] | {"message": ending}
+        elif kind == "phase":
+            outcomes[test] = _worse(outcomes.get(test), record)
+        elif kind == "broken":
+            broken[test] = _text(record.get("message"))
+        elif kind == "finished":
+            finished = True
+    if not finished:
+        outcomes["session"] = _outcome("missing", "pytest did not come to its end")
+    for test, outcome in outcomes.items():
+        path = test.split("::")[0]
+        if outcome["outcome"] == "missing" and path in broken:
+            outcomes[test] = _outcome("error", broken[path])
+    return [{"id": test, **outcome} for test, outcome in outcomes.items()]
+
+
+def preload() -> None:
+    """Load pytest before the job comes; it is the larger part of a short run."""
+    try:
+        config = importlib.import_module("_pytest.config")
+    except ImportError:
+        return
+    for name in (*getattr(config, "default_plugins", ()), "pytest", "deploy.sandbox.report_plugin"):
+        importlib.import_module(name if "." in name or name == "pytest" else f"_pytest.{name}")
+
+
+def _is_selected(path: str, targets: list[str]) -> bool:
+    name = PurePosixPath(path).name
+    if not name.endswith(".py"):
+        return False
+    named = [target.split("::")[0].rstrip("/").removeprefix("./") for target in targets]
+    if path in named:
+        return True
+    if not (name.startswith("test_") or name.endswith("_test.py")):
+        return False
+    return not named or any(target in (".", "") or path.startswith(f"{target}/") for target in named)
+
+
+def _matches(test: str, targets: list[str]) -> bool:
+    path = test.split("::")[0]
+    chosen = [target.split("[")[0] for target in targets if target.startswith(f"{path}::")]
+    return not chosen or any(test == target or test.startswith(f"{target}::") for target in chosen)
+
+
+def _configuration(judges: dict[str, str]) -> list[str]:
+    """Only the tests' own configuration and conftest files count."""
+    own = next((name for name in CONFIGURATION if name in judges), None)
+    has_conftest = any(PurePosixPath(path).name == "conftest.py" for path in judges)
+    return [f"-c{own or EMPTY_CONFIGURATION}", *([] if has_conftest else ["--noconftest"])]
+
+
+def _tests_of(prefix: str, body: list[ast.stmt]) -> Iterator[str]:
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            if node.name.startswith("test") and not any(_is_fixture(item) for item in node.decorator_list):
+                yield f"{prefix}::{node.name}"
+        elif isinstance(node, ast.ClassDef) and _is_test_class(node):
+            yield from _tests_of(f"{prefix}::{node.name}", node.body)
+
+
+def _is_fixture(decorator: ast.expr) -> bool:
+    name = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return (name.attr if isinstance(name, ast.Attribute) else getattr(name, "id", "")) == "fixture"
+
+
+def _is_test_class(node: ast.ClassDef) -> bool:
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name in ("__init__", "__new__"):
+            return False
+        if isinstance(item, ast.Assign) and any(getattr(t, "id", "") == "__test__" for t in item.targets):
+            return not (isinstance(item.value, ast.Constant) and not item.value.value)
+    bases = [base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases]
+    return node.name.startswith("Test") or any(base.endswith("TestCase") for base in bases)
+
+
+def _records(report: bytes) -> Iterator[dict[str, Any]]:
+    for line in report.splitlines():
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict):
+            yield record
+
+
+def _worse(known: dict[str, Any] | None, record: dict[str, Any]) -> dict[str, Any]:
+    """Several reports of one test: the worst counts, so that a forged pass after a failure changes nothing."""
+    outcome = record.get("outcome")
+    if outcome not in WORST_FIRST or outcome == "missing":
+        outcome = "error"
+    seconds = record.get("seconds")
+    new = _outcome(outcome, _text(record.get("message")), seconds if isinstance(seconds, float) else 0.0)
+    if known is None or known["outcome"] == "missing":
+        return new
+    worst = min(known, new, key=lambda one: WORST_FIRST.index(one["outcome"]))
+    return worst | {"seconds": known["seconds"] + new["seconds"]}
+
+
+def _outcome(outcome: str, message: str = "", seconds: float = 0.0) -> dict[str, Any]:
+    return {"outcome": outcome, "message": message, "seconds": seconds}
+
+
+def _text(value: object) -> str:
+    """Text from the candidate's process as text that every store can hold; the end tells most."""
+    text = value if isinstance(value, str) else ""
+    return text[-MAX_MESSAGE:].encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+
+
+def _ids(record: dict[str, Any]) -> list[str]:
+    ids = record.get("ids")
+    return [_text(test) for test in ids] if isinstance(ids, list) else []
+
+
+def _function(test: str) -> str:
+    """A node id without its parameters."""
+    bracket = test.find("[", max(test.find("::"), 0))
+    return test if bracket < 0 else test[:bracket]

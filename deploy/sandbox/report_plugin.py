@@ -1,0 +1,63 @@
+"""Runs pytest in the candidate's process and tells the runner, on a pipe, what became of each test."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+MAX_MESSAGE = 2_000
+
+
+class Reporter:
+    """A pytest plugin; the runner believes no report that was not announced, and no run without an end."""
+
+    def __init__(self, report: int) -> None:
+        self._report = report
+
+    def _tell(self, **record: object) -> None:
+        rest = json.dumps(record).encode() + b"\n"
+        while rest:
+            rest = rest[os.write(self._report, rest) :]
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A test file that can't be imported has no tests to report: its error stands for them."""
+        if report.failed:
+            self._tell(kind="broken", id=report.nodeid, message=report.longreprtext[-MAX_MESSAGE:])
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """All that will report, parameters included."""
+        self._tell(kind="collected", ids=[item.nodeid for item in session.items])
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Names the test that a run was in when it ended early."""
+        self._tell(kind="start", id=nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A pass is told once, by the call; whatever else a phase has to say counts too."""
+        if report.passed and report.when != "call":
+            return
+        outcome = report.outcome
+        if report.failed and report.when != "call":
+            outcome = "error"  # type: ignore[assignment]  # pytest has no such outcome, we do
+        message = "" if report.passed else report.longreprtext[-MAX_MESSAGE:]
+        self._tell(kind="phase", id=report.nodeid, outcome=outcome, message=message, seconds=report.duration)
+
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        """The run came to its own end."""
+        self._tell(kind="finished", status=int(exitstatus))
+
+
+def run(arguments: Sequence[str], report: int) -> int:
+    """Run pytest here and give its exit code. The workspace comes last on the path: it can't stand in for pytest."""
+    sys.argv = ["pytest"]
+    sys.path.append(os.getcwd())  # noqa: PTH109
+    # Byte code is neither written nor looked for where the candidate could put it.
+    sys.dont_write_bytecode = True
+    sys.pycache_prefix = "/opt/golden/no-bytecode"
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    code = pytest.main(list(arguments), plugins=[Reporter(report)])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return int(code)

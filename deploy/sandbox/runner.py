@@ -1,0 +1,128 @@
+"""Process 1 of a sandbox: takes one job on its input, runs it as another user, gives one answer. Standard library only.
+
+It runs as root with SETUID, SETGID and KILL and nothing else; the candidate runs as 65534 with nothing at all.
+"""
+
+import ctypes
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from deploy.sandbox import frames, judge, supervisor, workspace
+
+ENVIRONMENT = {
+    "HOME": "/tmp",  # noqa: S108  (the sandbox's own tmpfs)
+    "LANG": "C.UTF-8",
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONUNBUFFERED": "1",
+}
+EXIT_USAGE = 4
+EXIT_NOT_FOUND = 127
+SYSLOG_READ_ALL = 3
+
+
+def main() -> None:
+    """Say hello, take a job, answer it, end. The end of the input at any time ends the sandbox."""
+    os.environ.clear()
+    job_input, answer_output = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    os.close(nothing)
+    os.umask(0o022)
+    isolation = seen_isolation()
+    judge.preload()
+    frames.write(answer_output, {"hello": 1, "isolation": isolation}, frames.MAX_ANSWER)
+    job = frames.read(job_input, frames.MAX_JOB)
+    if job is not None:
+        answer = perform(job, job_input, isolation)
+        frames.write(answer_output, answer, frames.MAX_ANSWER)
+
+
+def perform(job: dict[str, Any], job_input: int, isolation: str) -> dict[str, Any]:
+    """Run one job and say what became of it."""
+    limits = supervisor.Limits.of(job["limits"], count_processes=isolation == "gvisor")
+    try:
+        plan = judge.plan(job["command"], job["files"], job["tests"])
+    except judge.UsageError as error:
+        return refusal(EXIT_USAGE, str(error))
+    try:
+        workspace.fill(job["files"], job["tests"], plan)
+    except OSError as error:
+        return refusal(1, f"the files can't be written: {error}", "disk" if error.errno == errno.ENOSPC else None)
+    work = command_work(job["command"]) if plan is None else pytest_work(plan)
+    ended = supervisor.supervise(work, limits, job_input)
+    tests = [] if plan is None else judge.verdicts(plan, ended.report, ended.limit)
+    return {
+        "exit_code": ended.exit_code,
+        "limit": ended.limit or supervisor.limit_from_text(ended, [test["message"] for test in tests]),
+        "killed": ended.killed,
+        "tests": tests,
+        "stdout": clean(ended.stdout),
+        "stderr": clean(ended.stderr),
+        "cpu_seconds": ended.cpu_seconds,
+        "peak_memory_mb": ended.peak_memory_mb,
+    }
+
+
+def refusal(exit_code: int, reason: str, limit: str | None = None) -> dict[str, Any]:
+    """The answer to a job that was not run."""
+    return {
+        "exit_code": exit_code,
+        "limit": limit,
+        "killed": False,
+        "tests": [],
+        "stdout": "",
+        "stderr": f"golden: {reason}\n",
+        "cpu_seconds": 0.0,
+        "peak_memory_mb": 0.0,
+    }
+
+
+def command_work(command: list[str]) -> Callable[[int], int]:
+    """What the candidate's process does for a plain command."""
+
+    def work(_report: int) -> int:
+        os.chdir(workspace.ROOT)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        try:
+            os.execvpe(command[0], command, {**ENVIRONMENT, "PYTHONPATH": workspace.ROOT})  # noqa: S606
+        except OSError as error:
+            os.write(2, f"golden: {command[0]!r} can't be run: {error.strerror}\n".encode())
+        return EXIT_NOT_FOUND
+
+    return work
+
+
+def pytest_work(plan: judge.Plan) -> Callable[[int], int]:
+    """What the candidate's process does for a pytest form: the pytest that is already loaded, told what to judge."""
+
+    def work(report: int) -> int:
+        from deploy.sandbox import report_plugin
+
+        os.environ.update(ENVIRONMENT)
+        os.chdir(workspace.ROOT)
+        return report_plugin.run(plan.arguments, report)
+
+    return work
+
+
+def clean(data: bytes) -> str:
+    """Output as text that every store can hold."""
+    return data.decode("utf-8", "replace").replace("\x00", "\ufffd")
+
+
+def seen_isolation() -> str:
+    """gVisor's kernel tells its name in its log; any other kernel refuses to show us the log."""
+    buffer = ctypes.create_string_buffer(1 << 16)
+    size = ctypes.CDLL(None, use_errno=True).klogctl(SYSLOG_READ_ALL, buffer, len(buffer))
+    return "gvisor" if size > 0 and b"gVisor" in buffer.raw[:size] else "runc"
+
+
+if __name__ == "__main__":
+    main()
+    sys.exit(0)

@@ -1,0 +1,252 @@
+"""Runs the candidate as another user and watches it to its end. Standard library only."""
+
+import contextlib
+import errno
+import os
+import resource
+import selectors
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+CANDIDATE = 65534
+MAX_REPORT = 2 * 1024 * 1024
+OPEN_FILES = 256
+CHUNK = 1 << 16
+TMPFS = ("/work", "/tmp")  # noqa: S108
+EXIT_AT_LIMIT = 7
+DISK_WORDS = ("[Errno 28]", "No space left on device", "[Errno 27]", "File too large")
+PROCESS_WORDS = ("[Errno 11]", "Resource temporarily unavailable", "can't start new thread")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of one run, in the units of the system. `processes` 0 leaves the count to the container."""
+
+    seconds: float
+    output: int
+    processes: int
+    disk: int
+
+    @classmethod
+    def of(cls, limits: dict[str, Any], *, count_processes: bool) -> "Limits":
+        """From a job. Linux counts processes for a user over all containers, gVisor for one sandbox."""
+        return cls(
+            seconds=limits["seconds"],
+            output=limits["output_kb"] * 1024,
+            processes=limits["processes"] if count_processes else 0,
+            disk=limits["disk_mb"] * 1024 * 1024,
+        )
+
+
+@dataclass
+class Ended:
+    """How a run ended."""
+
+    exit_code: int = 0
+    limit: str | None = None
+    killed: bool = False
+    stdout: bytes = b""
+    stderr: bytes = b""
+    report: bytes = b""
+    cpu_seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+
+
+def supervise(work: Callable[[int], int], limits: Limits, parent: int) -> Ended:
+    """Run `work(report descriptor)` as the candidate; when this returns no process of it is left."""
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    os.set_blocking(wake_read, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    pipes = {name: os.pipe() for name in ("stdout", "stderr", "report")}
+    pid = _fork(work, limits, {name: write for name, (_, write) in pipes.items()})
+    for _, write in pipes.values():
+        os.close(write)
+    watch = _Watch(pid, limits, {name: read for name, (read, _) in pipes.items()})
+    watch.until_end(wake_read, parent)
+    return watch.finish()
+
+
+def limit_from_text(ended: Ended, messages: Iterable[str]) -> str | None:
+    """The limit that a failed program met and told about, when the system shows no trace of it any more."""
+    if ended.exit_code == 0:
+        return None
+    if ended.exit_code == 128 + signal.SIGXFSZ:
+        return "disk"
+    told = "\n".join([ended.stdout.decode("utf-8", "replace"), ended.stderr.decode("utf-8", "replace"), *messages])
+    if any(word in told for word in DISK_WORDS):
+        return "disk"
+    return "processes" if any(word in told for word in PROCESS_WORDS) else None
+
+
+@dataclass
+class _Watch:
+    pid: int
+    limits: Limits
+    reads: dict[str, int]
+    ended: Ended = field(default_factory=Ended)
+    status: int | None = None
+    data: dict[str, bytearray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.data = {name: bytearray() for name in self.reads}
+
+    def until_end(self, wake: int, parent: int) -> None:
+        """Until the candidate's first process has ended or a limit is met."""
+        deadline = time.monotonic() + self.limits.seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(wake, selectors.EVENT_READ, "wake")
+            selector.register(parent, selectors.EVENT_READ, "parent")
+            for name, descriptor in self.reads.items():
+                selector.register(descriptor, selectors.EVENT_READ, name)
+            while self.status is None and self.ended.limit is None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    self.ended.limit = "timeout"
+                    return
+                for key, _ in selector.select(left):
+                    self._handle(selector, key)
+
+    def _handle(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+        if key.data == "wake":
+            os.read(key.fd, CHUNK)
+            self._reap(os.WNOHANG)
+        elif key.data == "parent":
+            # The worker has gone or has given up this run; nobody would read an answer.
+            os._exit(1)
+        elif self._read(key.data):
+            selector.unregister(key.fd)
+
+    def _read(self, name: str) -> bool:
+        """Take one chunk; True at the end of the stream."""
+        chunk = os.read(self.reads[name], CHUNK)
+        room = MAX_REPORT - len(self.data["report"])
+        if name != "report":
+            room = self.limits.output - len(self.data["stdout"]) - len(self.data["stderr"])
+        self.data[name] += chunk[:room]
+        if len(chunk) > room:
+            self.ended.limit = self.ended.limit or "output"
+        return not chunk
+
+    def _reap(self, options: int) -> bool:
+        """Collect ended processes; False when there is none left at all."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, options)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            self.ended.cpu_seconds += usage.ru_utime + usage.ru_stime
+            self.ended.peak_memory_mb = max(self.ended.peak_memory_mb, usage.ru_maxrss / 1024)
+            if pid == self.pid:
+                self.status = status
+            if options == 0:
+                return True
+
+    def finish(self) -> Ended:
+        """Look for limits that still show, end every process, take the last output."""
+        ended = self.ended
+        by_us = self.status is None
+        if ended.limit in (None, "timeout") and self._crowded():
+            ended.limit = "processes"
+        self._kill_all()
+        for name, descriptor in self.reads.items():
+            while not self._read(name):
+                pass
+            os.close(descriptor)
+        ended.exit_code = exit_code(self.status or 0)
+        ended.killed = ended.exit_code == 128 + signal.SIGKILL and not by_us
+        if ended.limit is None and ended.exit_code != 0 and _disk_full():
+            ended.limit = "disk"
+        ended.stdout, ended.stderr, ended.report = (bytes(self.data[name]) for name in ("stdout", "stderr", "report"))
+        return ended
+
+    def _kill_all(self) -> None:
+        alive = True
+        while alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+            alive = self._reap(0)
+
+    def _crowded(self) -> bool:
+        """Whether the candidate's user has no process left to start, as it stands."""
+        others = [name for name in os.listdir("/proc") if name.isdecimal() and name != "1"]  # noqa: PTH208
+        if len(others) < 2 and self.ended.limit is None:
+            return False
+        try:
+            pid = os.fork()
+        except BlockingIOError:
+            return True
+        if pid == 0:
+            _probe(self.limits)
+        while True:
+            try:
+                _, status = os.waitpid(pid, 0)
+            except InterruptedError:
+                continue
+            return exit_code(status) == EXIT_AT_LIMIT
+
+
+def exit_code(status: int) -> int:
+    """A wait status as a shell would tell it: 128 and the signal's number for a process that was killed."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def _fork(work: Callable[[int], int], limits: Limits, writes: dict[str, int]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        os.dup2(writes["stdout"], 1)
+        os.dup2(writes["stderr"], 2)
+        report = os.dup2(writes["report"], 3, inheritable=False)
+        os.closerange(4, OPEN_FILES)
+        _drop(limits)
+        code = work(report)
+    except BaseException:
+        os.write(2, traceback.format_exc().encode("utf-8", "replace"))
+    finally:
+        os._exit(code)
+
+
+def _drop(limits: Limits) -> None:
+    """Become the candidate, for good."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limits.disk, limits.disk))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+    if limits.processes:
+        resource.setrlimit(resource.RLIMIT_NPROC, (limits.processes, limits.processes))
+    os.setgroups([])
+    os.setresgid(CANDIDATE, CANDIDATE, CANDIDATE)
+    os.setresuid(CANDIDATE, CANDIDATE, CANDIDATE)
+
+
+def _probe(limits: Limits) -> None:
+    code = 0
+    try:
+        _drop(limits)
+        if os.fork() == 0:
+            os._exit(0)
+    except OSError as error:
+        code = EXIT_AT_LIMIT if error.errno == errno.EAGAIN else 0
+    finally:
+        os._exit(code)
+
+
+def _disk_full() -> bool:
+    for folder in TMPFS:
+        room = os.statvfs(folder)
+        if room.f_blocks and room.f_bavail == 0:
+            return True
+    return False
