@@ -1,4 +1,7 @@
-"""`golden up`, `down` and `doctor`; also `python -m deploy.local.commands`."""
+"""`golden up`, `down` and `doctor`; also `python -m deploy.local.commands`.
+
+Every `golden` command loads this module, so each command here imports what it needs only when it runs.
+"""
 
 import json as json_format
 import os
@@ -7,15 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.local import doctor as examination
-from deploy.local import lock, services, stack
-from deploy.local.process import tail
-from schema.settings import Settings
+if TYPE_CHECKING:
+    from schema.settings import Settings
 
+UNREACHABLE = 4
 STOPS_WITHIN = 90.0
 
 
@@ -23,6 +25,9 @@ def up(
     detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready; `golden down` stops it.")] = False,
 ) -> None:
     """Run everything on this machine, until Ctrl-C."""
+    from deploy.local import stack
+    from schema.settings import Settings
+
     settings = Settings()
     os.umask(0o077)
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -35,6 +40,9 @@ def up(
 
 def down() -> None:
     """Stop the stack of this GOLDEN_HOME."""
+    from deploy.local import lock
+    from schema.settings import Settings
+
     settings = Settings()
     running = lock.running(settings)
     if running is None:
@@ -43,7 +51,7 @@ def down() -> None:
     os.kill(running.pid, signal.SIGTERM)
     if not _wait(lambda: lock.running(settings) is None, STOPS_WITHIN):
         typer.echo(f"{running} has not stopped within {STOPS_WITHIN:g} s", err=True)
-        raise typer.Exit(stack.UNREACHABLE)
+        raise typer.Exit(UNREACHABLE)
     typer.echo("stopped")
 
 
@@ -52,6 +60,9 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say whether this machine can run Golden, and what to do if not."""
+    from deploy.local import doctor as examination
+    from schema.settings import Settings
+
     known = Settings()
     if settings:
         _show_settings(known, json)
@@ -70,7 +81,9 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _show_settings(settings: Settings, json: bool) -> None:
+def _show_settings(settings: "Settings", json: bool) -> None:
+    from deploy.local import doctor as examination
+
     sources = settings.sources()
     if json:
         typer.echo(json_format.dumps({"settings": sources}, indent=2))
@@ -78,7 +91,10 @@ def _show_settings(settings: Settings, json: bool) -> None:
         examination.show_table(("name", "value", "source"), [tuple(source.values()) for source in sources])
 
 
-def _up_detached(settings: Settings) -> int:
+def _up_detached(settings: "Settings") -> int:
+    from deploy.local import lock, services
+    from deploy.local.process import tail
+
     log = settings.logs_folder / "stack.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -97,7 +113,7 @@ def _up_detached(settings: Settings) -> int:
 
     _wait(settled, float("inf"))
     typer.echo("\n".join(tail(log, 100)))
-    return child.returncode or stack.DONE
+    return child.returncode or 0
 
 
 def _wait(condition: Callable[[], bool], limit: float) -> bool:
