@@ -51,9 +51,7 @@ class ReconcileActivities:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
             if row.cancel_requested_by is not None and not row.admitted:
-                return await self._close(
-                    row, TaskState.CANCELLED, f"cancelled by {row.cancel_requested_by}", "cancelled"
-                )
+                return "cancelled" if await self._close(row, TaskState.CANCELLED, "cancelled on request") else None
             # Its steps that are done are stored: a workflow that starts again repeats none of them.
             await start_task(self._client, row.task_id, row.tenant, row.title)
             return "started"

@@ -54,6 +54,8 @@ async def finish_task(connection: AsyncConnection, finish: FinishInput) -> bool:
     ).one_or_none()
     if row is None or TaskState(row.state) in FINAL_STATES:
         return False
+    if finish.state is TaskState.CANCELLED and row.cancel_requested_by is not None:
+        finish = finish.model_copy(update={"reason": f"cancelled by {row.cancel_requested_by}"})
     # What is still held belongs to calls whose end is unknown: they are charged at what they held.
     spent = row.spent_tokens + row.held_tokens
     result = await _result(connection, finish, row.spent_micro_usd)

@@ -1,0 +1,1 @@
+"""The worker processes: composition, task queues, tuning."""

@@ -1,0 +1,61 @@
+"""Which workflows and activities a kind of worker runs, on which Task Queue."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from schema.engine import ORCHESTRATOR_QUEUE, PEER_HUB_QUEUE, SANDBOX_QUEUE, SUPERVISOR_QUEUE
+from workers.parts import Parts
+from workflows.agent_task import AgentTask
+from workflows.consensus_round import ConsensusRound
+from workflows.reconcile import Reconcile
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of worker, deployable by itself.
+
+    Attributes:
+        activities: given the parts of the process, the activities it runs.
+        concurrent_activities: how many at once, for each process; None is as many as the pool has sandboxes.
+    """
+
+    queue: str
+    workflows: Sequence[type]
+    activities: Callable[[Parts], Sequence[Callable[..., Any]]]
+    concurrent_activities: int | None
+
+
+def _orchestrator(parts: Parts) -> Sequence[Callable[..., Any]]:
+    records = parts.records
+    return (
+        parts.admission.admit,
+        parts.llm.ask_role,
+        records.escalate,
+        records.read_decision,
+        records.finish,
+    )
+
+
+def _peer_hub(parts: Parts) -> Sequence[Callable[..., Any]]:
+    return (parts.llm.ask_role, parts.records.record_vote, parts.records.store_objections)
+
+
+KINDS: dict[str, Kind] = {
+    "orchestrator": Kind(ORCHESTRATOR_QUEUE, (AgentTask,), _orchestrator, 50),
+    "peer-hub": Kind(PEER_HUB_QUEUE, (ConsensusRound,), _peer_hub, 50),
+    "sandbox": Kind(SANDBOX_QUEUE, (), lambda parts: (parts.sandbox.prove,), None),
+    "supervisor": Kind(SUPERVISOR_QUEUE, (Reconcile,), lambda parts: (parts.reconcile.reconcile,), 10),
+}
+
+ALL = "all"
+"""Every kind in one process, for one machine."""
+
+
+def kinds_of(name: str) -> dict[str, Kind]:
+    """The kinds that a name stands for.
+
+    Raises:
+        KeyError: there is no such kind.
+    """
+    return KINDS if name == ALL else {name: KINDS[name]}

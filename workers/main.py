@@ -1,0 +1,133 @@
+"""The composition root of the workers: `golden worker KIND`."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+from temporalio.client import Client
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.service import RPCError
+from temporalio.worker import Worker
+
+from activities.failures import FailureInterceptor
+from schema.engine import SANDBOX_QUEUE, SUPERVISOR_QUEUE, connect
+from schema.errors import GoldenError, SettingsError
+from schema.logs import configure_logs
+from schema.settings import Settings
+from workers.kinds import ALL, KINDS, Kind, kinds_of
+from workers.parts import Parts, compose
+from workers.provision import provision
+
+log = structlog.get_logger()
+
+RETRY_SECONDS = 2.0
+GRACE = timedelta(seconds=5)
+"""Activities get this long to end by themselves at a shutdown; then they are cancelled, and tried elsewhere."""
+
+# A worker that was killed is noticed after its heartbeat and its sticky queue time out: both are kept short.
+STICKY_TIMEOUT = timedelta(seconds=2)
+HEARTBEAT_THROTTLE = timedelta(seconds=1)
+
+
+def run(kind: str, settings: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT; does not return.
+
+    Raises:
+        SettingsError: `kind` is no kind of worker, or a setting can't be used.
+    """
+    if kind != ALL and kind not in KINDS:
+        raise SettingsError(f"{kind!r} is no kind of worker: use {', '.join(KINDS)} or {ALL}")
+    configure_logs(settings.log_level, f"worker-{kind}")
+    code = asyncio.run(_main(kind, settings))
+    # The SDK's threads may crash the interpreter on its way out: there is nothing left to do but to leave.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+async def _main(kind: str, settings: Settings) -> int:
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    client = await _connect(settings, stop)
+    if client is None:
+        return 0
+    parts = compose(settings, client)
+    workers = [_serve(name, each, parts, client, settings, stop) for name, each in kinds_of(kind).items()]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        await parts.pool.close()
+        await parts.database.close()
+    log.info("stopped", kind=kind)
+    return 0
+
+
+async def _serve(name: str, kind: Kind, parts: Parts, client: Client, settings: Settings, stop: asyncio.Event) -> None:
+    """Run one kind until `stop`; it begins once what it needs is there, and says what it waits for."""
+    if kind.queue == SANDBOX_QUEUE and not await _until_ready(parts.pool.start, "the sandbox", stop):
+        return
+    worker = Worker(
+        client,
+        task_queue=kind.queue,
+        workflows=kind.workflows,
+        activities=kind.activities(parts),
+        interceptors=[FailureInterceptor()],
+        max_concurrent_activities=kind.concurrent_activities or settings.sandbox_pool,
+        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        graceful_shutdown_timeout=GRACE,
+    )
+    async with worker:
+        log.info("worker runs", kind=name, queue=kind.queue)
+        if kind.queue == SUPERVISOR_QUEUE:
+            every = timedelta(seconds=settings.reconcile_seconds)
+            await _until_ready(lambda: provision(client, reconcile_every=every), "Temporal's set-up", stop)
+        await stop.wait()
+
+
+async def _until_ready(start: Callable[[], Awaitable[None]], what: str, stop: asyncio.Event) -> bool:
+    """Try until it works or the process is told to stop; False if stopped."""
+    while not stop.is_set():
+        try:
+            await start()
+            return True
+        except (GoldenError, RPCError) as error:
+            log.warning("waiting", what=what, error=str(error))
+        await _pause(stop)
+    return False
+
+
+async def _connect(settings: Settings, stop: asyncio.Event) -> Client | None:
+    """A connected client, however long Temporal takes to come up; None if stopped before."""
+    runtime = _runtime(settings)
+    while not stop.is_set():
+        try:
+            return await connect(settings, runtime=runtime)
+        except RuntimeError as error:
+            log.warning("waiting", what="Temporal", error=str(error))
+        await _pause(stop)
+    return None
+
+
+async def _pause(stop: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), RETRY_SECONDS)
+    except TimeoutError:
+        return
+
+
+def _runtime(settings: Settings) -> Runtime:
+    """The SDK's runtime, with its metrics and ours on a port of their own."""
+    metrics = PrometheusConfig(
+        bind_address=f"127.0.0.1:{settings.metrics_port}",
+        durations_as_seconds=True,
+        counters_total_suffix=True,
+        unit_suffix=True,
+    )
+    return Runtime(telemetry=TelemetryConfig(metrics=metrics))

@@ -1,0 +1,61 @@
+"""The composition of the activities: which client goes into which, once for a process."""
+
+import socket
+from dataclasses import dataclass
+
+from temporalio.client import Client
+
+from activities.accounts import Accounts
+from activities.admission import AdmissionActivities
+from activities.docker_pool import DockerSandboxPool
+from activities.ledger import Ledger
+from activities.llm import LlmActivities
+from activities.models import Models, read_routes
+from activities.reconcile import ReconcileActivities
+from activities.records import RecordActivities
+from activities.sandbox import SandboxActivities
+from activities.store import TaskStore
+from activities.verdicts import Verdicts
+from schema.database import Database
+from schema.settings import Settings
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that a worker of any kind may run."""
+
+    database: Database
+    pool: DockerSandboxPool
+    admission: AdmissionActivities
+    llm: LlmActivities
+    records: RecordActivities
+    sandbox: SandboxActivities
+    reconcile: ReconcileActivities
+
+
+def compose(settings: Settings, client: Client) -> Parts:
+    """Build the parts; nothing is connected or started yet.
+
+    Raises:
+        SettingsError: the models' routes can't be read.
+    """
+    database = Database.from_settings(settings)
+    store, verdicts = TaskStore(database), Verdicts(database)
+    models = Models(read_routes(settings), timeout_seconds=settings.model_timeout_seconds)
+    pool = DockerSandboxPool(
+        isolation=settings.sandbox_isolation,
+        runtime=settings.sandbox_runtime,
+        images=settings.sandbox_images,
+        size=settings.sandbox_pool,
+        # The same after a restart, so that a worker finds what it left when it crashed; another stack's is another.
+        owner=f"{socket.gethostname()}:{settings.home}",
+    )
+    return Parts(
+        database=database,
+        pool=pool,
+        admission=AdmissionActivities(store, Accounts(database)),
+        llm=LlmActivities(store, Ledger(database), models),
+        records=RecordActivities(store, verdicts),
+        sandbox=SandboxActivities(store, pool),
+        reconcile=ReconcileActivities(store, verdicts, client),
+    )

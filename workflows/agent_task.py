@@ -1,0 +1,278 @@
+"""`AgentTask`: one coding task from submission to verdict."""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from temporalio import workflow
+from temporalio.exceptions import ChildWorkflowError, FailureError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.admission import AdmissionActivities
+    from activities.llm import LlmActivities
+    from activities.records import RecordActivities
+    from activities.sandbox import SandboxActivities
+    from schema.engine import GOLDEN_STATE, GOLDEN_VERDICT, PEER_HUB_QUEUE, SANDBOX_QUEUE
+    from schema.messages.steps import (
+        Admission,
+        AgentTaskInput,
+        AskRoleInput,
+        AskRoleResult,
+        ConsensusInput,
+        EscalateInput,
+        FinishInput,
+        Proof,
+        ProveInput,
+        ReadDecisionInput,
+        StepRef,
+    )
+    from schema.messages.task import FixView, TaskState
+    from schema.messages.vote import Evidence
+
+from workflows.choosing import best_of, verdict_on_tests
+from workflows.consensus_round import ConsensusRound
+from workflows.steps import MODEL, RECORD, SANDBOX, WAIT, StepFailed, durable_step
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a task ends, and what it shows for it."""
+
+    state: TaskState
+    reason: str | None = None
+    proof: Proof | None = None
+    explanation: str | None = None
+    fixes: tuple[FixView, ...] = ()
+
+
+@workflow.defn(name="AgentTask")
+class AgentTask:
+    """Admit, plan, develop, prove, repair, vote; a person decides where the vote does not."""
+
+    @workflow.init
+    def __init__(self, task: AgentTaskInput) -> None:
+        self._task = task
+        self._admission: Admission | None = None
+        self._plan: str | None = None
+        self._lost: list[StepFailed] = []
+        self._wakes = 0
+
+    @workflow.run
+    async def run(self, task: AgentTaskInput) -> str:  # noqa: ARG002 (the init has it)
+        """Returns the final state. Cancelled workflows end as such, after their task's row has been closed."""
+        try:
+            self._enter(TaskState.QUEUED)
+            self._admission = await self._admit()
+            verdict = await self._within_deadline(self._admission)
+            if verdict.state is TaskState.ESCALATED:
+                verdict = await self._ask_person(verdict)
+        except StepFailed as failed:
+            verdict = Verdict(TaskState.FAILED, _reason_of(failed))
+        except (asyncio.CancelledError, FailureError) as error:
+            if not is_cancelled_exception(error):
+                raise
+            await self._finish(Verdict(TaskState.CANCELLED, "cancelled on request"))
+            raise
+        await self._finish(verdict)
+        return verdict.state.value
+
+    @workflow.signal(name="decision_recorded")
+    def decision_recorded(self) -> None:
+        """A person's decision may be there: the row says, not the Signal."""
+        self._wakes += 1
+
+    async def _admit(self) -> Admission:
+        return await durable_step(
+            WAIT, AdmissionActivities.admit, self._task, step="admit", summary="wait for a slot and the budget"
+        )
+
+    async def _within_deadline(self, admission: Admission) -> Verdict:
+        """The deadline's clock runs only here: not while the task is queued or waits for a person."""
+        try:
+            return await asyncio.wait_for(self._work(admission), admission.deadline_seconds)
+        except TimeoutError:
+            return Verdict(TaskState.FAILED, "deadline")
+
+    async def _work(self, admission: Admission) -> Verdict:
+        self._enter(TaskState.PLANNING)
+        self._plan = (await self._ask(self._question("plan", TaskState.PLANNING), "architect: plan")).response
+        self._enter(TaskState.DEVELOPING)
+        contenders = [self._contend(number) for number in range(1, admission.candidates + 1)]
+        best = best_of(await asyncio.gather(*contenders))
+        if best is None:
+            return Verdict(TaskState.FAILED, _reason_of(self._lost[0]))
+        best, fixes = await self._repair(best, admission.repair_rounds)
+        if not best.passed:
+            return Verdict(TaskState.REJECTED, verdict_on_tests(best), best, fixes=fixes)
+        return replace(await self._vote(admission, best), fixes=fixes)
+
+    async def _contend(self, number: int) -> Proof | None:
+        """One candidate, developed and proven; None if its developer's answers were not usable."""
+        question = self._question(f"develop/{number}", TaskState.DEVELOPING, plan=self._plan, variant=number - 1)
+        candidate = await self._candidate(question, f"developer, candidate {number}")
+        if candidate is None:
+            return None
+        return await self._prove(candidate, f"prove/{number}", TaskState.PROVING, f"tests of candidate {number}")
+
+    async def _repair(self, best: Proof, rounds: int) -> tuple[Proof, tuple[FixView, ...]]:
+        """Show the best candidate's failures to the developer, until it passes or the rounds are spent."""
+        fixes: list[FixView] = []
+        for number in range(1, rounds + 1):
+            if best.passed:
+                break
+            self._enter(TaskState.REPAIRING)
+            step = f"repair/{number}"
+            question = self._question(
+                step, TaskState.REPAIRING, plan=self._plan, candidate=best.candidate, report=best.report, variant=number
+            )
+            candidate = await self._candidate(question, f"developer, repair {number}")
+            if candidate is None or candidate == best.candidate:
+                continue
+            proof = await self._prove(
+                candidate, f"prove-repair/{number}", TaskState.REPAIRING, f"tests of repair {number}"
+            )
+            if best_of([best, proof]) is proof:
+                fixes.append(_fix(step, best, proof))
+                best = proof
+        return best, tuple(fixes)
+
+    async def _vote(self, admission: Admission, best: Proof) -> Verdict:
+        self._enter(TaskState.VOTING)
+        evidence = Evidence(
+            tests_passed=best.tests_passed, tests_failed=best.tests_failed, findings=best.findings, lines=best.lines
+        )
+        round_input = ConsensusInput(
+            task_id=self._task.task_id,
+            tenant=self._task.tenant,
+            number=1,
+            policy=admission.policy,
+            evidence=evidence,
+            candidate=best.candidate,
+            report=best.report,
+            plan=self._plan,
+        )
+        try:
+            result = await workflow.execute_child_workflow(
+                ConsensusRound.run,
+                round_input,
+                id=f"vote/{self._task.task_id}/1",
+                task_queue=PEER_HUB_QUEUE,
+                cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+                search_attributes=workflow.info().typed_search_attributes,
+                static_summary=f"vote on: {admission.title}"[:200],
+            )
+        except ChildWorkflowError as error:
+            if is_cancelled_exception(error):
+                raise
+            raise StepFailed("vote", "ConsensusRoundFailed") from error
+        states = {"approved": TaskState.ACCEPTED, "rejected": TaskState.REJECTED, "undecided": TaskState.ESCALATED}
+        return Verdict(states[result.outcome], result.summary, best, result.explanation)
+
+    async def _ask_person(self, verdict: Verdict) -> Verdict:
+        """Wait, as long as it takes, for a decision whose row is there."""
+        self._enter(TaskState.ESCALATED)
+        question = EscalateInput(
+            ref=self._ref("escalate"), question=verdict.reason or "", explanation=verdict.explanation or ""
+        )
+        await durable_step(RECORD, RecordActivities.escalate, question, step="escalate", summary="ask a person")
+        read = ReadDecisionInput(task_id=self._task.task_id, tenant=self._task.tenant)
+        seen = -1
+        while True:
+            await workflow.wait_condition(lambda: self._wakes > seen)  # noqa: B023 (read at once)
+            seen = self._wakes
+            decision = await durable_step(
+                RECORD, RecordActivities.read_decision, read, step=f"decision/{seen}", summary="read the decision"
+            )
+            if decision.decision is not None:
+                state = TaskState.ACCEPTED if decision.decision == "accept" else TaskState.REJECTED
+                return replace(verdict, state=state, reason=f"{decision.decision}ed by {decision.actor}")
+
+    async def _candidate(self, question: AskRoleInput, summary: str) -> str | None:
+        try:
+            return (await self._ask(question, summary)).response
+        except StepFailed as failed:
+            # One candidate lost is no task lost, as long as a sibling stands.
+            if failed.error_type not in ("InvalidModelOutput", "BudgetExhausted"):
+                raise
+            self._lost.append(failed)
+            return None
+
+    async def _finish(self, verdict: Verdict) -> None:
+        self._enter(verdict.state)
+        if verdict.state in (TaskState.ACCEPTED, TaskState.REJECTED):
+            workflow.upsert_search_attributes([GOLDEN_VERDICT.value_set(verdict.state.value)])
+        finish = FinishInput(
+            task_id=self._task.task_id,
+            tenant=self._task.tenant,
+            state=verdict.state,
+            reason=verdict.reason,
+            candidate=verdict.proof.candidate if verdict.proof else None,
+            report=verdict.proof.report if verdict.proof else None,
+            explanation=verdict.explanation,
+            fixes=verdict.fixes,
+        )
+        # A second cancel must not leave the row open and the slot taken.
+        await asyncio.shield(
+            durable_step(
+                RECORD, RecordActivities.finish, finish, step="finish", summary=f"record: {verdict.state.value}"
+            )
+        )
+
+    async def _ask(self, question: AskRoleInput, summary: str) -> AskRoleResult:
+        return await durable_step(MODEL, LlmActivities.ask_role, question, step=question.ref.step, summary=summary)
+
+    async def _prove(self, candidate: str, step: str, state: TaskState, summary: str) -> Proof:
+        if state is TaskState.PROVING:
+            self._enter(state)
+        prove = ProveInput(ref=self._ref(step), state=state, candidate=candidate)
+        return await durable_step(
+            SANDBOX, SandboxActivities.prove, prove, step=step, summary=summary, task_queue=SANDBOX_QUEUE
+        )
+
+    def _question(self, step: str, state: TaskState, **known: object) -> AskRoleInput:
+        role = "architect" if step == "plan" else "developer"
+        return AskRoleInput.model_validate({"ref": self._ref(step), "state": state, "role": role, **known})
+
+    def _ref(self, step: str) -> StepRef:
+        return StepRef(task_id=self._task.task_id, tenant=self._task.tenant, step=step)
+
+    def _enter(self, state: TaskState) -> None:
+        """Say where the task is, to whoever looks at it in Temporal's UI or lists workflows."""
+        if workflow.info().typed_search_attributes.get(GOLDEN_STATE) == state.value:
+            return
+        workflow.upsert_search_attributes([GOLDEN_STATE.value_set(state.value)])
+        workflow.set_current_details(_DETAILS[state])
+
+
+_DETAILS = {
+    TaskState.SUBMITTED: "Submitted.",
+    TaskState.QUEUED: "Waiting for a slot of its tenant and for its budget.",
+    TaskState.PLANNING: "The architect plans.",
+    TaskState.DEVELOPING: "Developers write candidates in parallel.",
+    TaskState.PROVING: "Candidates run the acceptance tests in the sandbox.",
+    TaskState.REPAIRING: "The best candidate failed tests; the developer repairs it.",
+    TaskState.VOTING: "The voters judge the best candidate.",
+    TaskState.ESCALATED: "The vote did not decide. A person has to: `golden decide ID accept|reject`.",
+    TaskState.PARKED: "A step is spent and waits for an operator.",
+    TaskState.ACCEPTED: "Accepted.",
+    TaskState.REJECTED: "Rejected.",
+    TaskState.FAILED: "Failed.",
+    TaskState.CANCELLED: "Cancelled.",
+}
+
+
+def _reason_of(failed: StepFailed) -> str:
+    if failed.error_type == "BudgetExhausted":
+        return f"budget: too few tokens were left for step {failed.step}"
+    if failed.error_type == "InvalidModelOutput":
+        return f"the model's answers for step {failed.step} were not usable"
+    return f"step {failed.step} failed: {failed.error_type}"
+
+
+def _fix(step: str, before: Proof, after: Proof) -> FixView:
+    total = after.tests_passed + after.tests_failed
+    return FixView(
+        step=step,
+        kind="model",
+        sentence=f"The developer rewrote the candidate from its failing tests: {before.tests_passed} of {total} passed "
+        f"before, {after.tests_passed} after.",
+    )
