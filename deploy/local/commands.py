@@ -93,11 +93,11 @@ def _show_settings(settings: "Settings", json: bool) -> None:
 
 def _up_detached(settings: "Settings") -> int:
     from deploy.local import lock, services
-    from deploy.local.process import tail
 
     log = settings.logs_folder / "stack.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    with log.open("ab") as output:
+        before = output.tell()
         child = subprocess.Popen(
             services.python("deploy.local.commands", "up"),
             env=services.environment(settings),
@@ -112,7 +112,7 @@ def _up_detached(settings: "Settings") -> int:
         return child.poll() is not None or (running is not None and running.pid == child.pid and running.ready)
 
     _wait(settled, float("inf"))
-    typer.echo("\n".join(tail(log, 100)))
+    typer.echo(log.read_bytes()[before:].decode(errors="replace"), nl=False)
     return child.returncode or 0
 
 

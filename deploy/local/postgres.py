@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
@@ -49,7 +50,7 @@ def data_folder(settings: Settings) -> Path:
 
 def superuser_url(settings: Settings, database: str = DATABASE) -> str:
     """The URL of the local server for its superuser, whom only the set-up, backups and tests need."""
-    return f"postgresql+psycopg://postgres@/{database}?host={settings.postgres_socket}"
+    return f"postgresql+psycopg://postgres@/{database}?host={quote(str(settings.postgres_socket))}"
 
 
 def part(settings: Settings) -> Part:

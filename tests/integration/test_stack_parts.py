@@ -1,16 +1,19 @@
 """The embedded parts keep what they were given, through kill -9, long paths and neighbours."""
 
+import json
 import os
 import signal
 from pathlib import Path
 
+import httpx
 import psycopg
+import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from deploy.local import postgres, temporal
+from deploy.local import model_server, postgres, temporal
 from deploy.local.process import Process
 from schema.settings import Settings
-from tests.support.parts import local_settings, running_part, running_postgres, running_temporal
+from tests.support.parts import local_settings, running_model, running_part, running_postgres, running_temporal
 from tests.support.processes import is_gone, until
 
 
@@ -104,6 +107,24 @@ async def test_two_stacks_run_side_by_side(tmp_path: Path) -> None:
     async with running_temporal(one) as first_target, running_temporal(two) as second_target:
         await start_workflow(first_target, "same-id")
         await start_workflow(second_target, "same-id")
+
+
+@pytest.mark.model
+async def test_the_model_answers_in_the_shape_asked_for(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}
+    question = {
+        "model": model_server.MODEL,
+        "messages": [{"role": "user", "content": "What is 2 plus 3? Answer in JSON."}],
+        "max_tokens": 50,
+        "temperature": 0,
+        "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}},
+    }
+    async with running_model(tmp_path) as url, httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
+        answer = (await client.post("/chat/completions", json=question)).json()
+        foreign = await client.get("/models", headers={"Origin": "https://elsewhere.example"})
+    assert isinstance(json.loads(answer["choices"][0]["message"]["content"])["sum"], int)
+    assert answer["usage"]["completion_tokens"] > 0
+    assert foreign.headers.get("access-control-allow-origin") not in ("*", "https://elsewhere.example")
 
 
 async def test_nothing_is_left_of_a_stopped_part(tmp_path: Path) -> None:
