@@ -68,6 +68,7 @@ UNSUPPORTED_MEDIA_TYPE = ProblemKind("unsupported-media-type", 415, "The body ha
 INVALID_REQUEST = ProblemKind("invalid-request", 422, "The request is not valid")
 INTERNAL_ERROR = ProblemKind("internal-error", 500, "Something went wrong here")
 DATABASE_UNAVAILABLE = ProblemKind("database-unavailable", 503, "The database does not answer")
+NOT_MIGRATED = ProblemKind("not-migrated", 503, "The database lacks this release's tables")
 
 KINDS = tuple(value for value in list(globals().values()) if isinstance(value, ProblemKind))
 

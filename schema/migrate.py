@@ -48,7 +48,12 @@ def pending(url: str) -> bool:
             current = MigrationContext.configure(connection).get_current_revision()
     finally:
         engine.dispose()
-    return current != ScriptDirectory.from_config(_config()).get_current_head()
+    return current != newest()
+
+
+def newest() -> str | None:
+    """The newest version that this release brings."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
 
 
 async def upgrade_async(url: str) -> None:

@@ -1,0 +1,88 @@
+"""Puts the gateway together: one Starlette application out of the route table."""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from temporalio.client import Client
+
+from gateway.authentication import KeyFolder, Verifier
+from gateway.envelope import Envelope
+from gateway.feed import EventFeed
+from gateway.guard import serve
+from gateway.operations import Operation, PublicOperation
+from gateway.routes import OPERATIONS, PUBLIC_OPERATIONS
+from gateway.services import Services
+from schema.database import Database
+from schema.settings import Settings
+
+AnyOperation = Operation | PublicOperation
+
+
+def create_app(settings: Settings, database: Database, temporal_client: Client) -> Starlette:
+    """The gateway as an ASGI application; `app.state.services` is what its handlers work with."""
+    keys = KeyFolder(settings)
+    services = Services(
+        settings=settings,
+        database=database,
+        temporal=temporal_client,
+        keys=keys,
+        verifier=Verifier(settings, keys.find),
+        feed=EventFeed(settings),
+    )
+    app = Starlette(
+        routes=_routes(services),
+        middleware=[Middleware(Envelope)],
+        exception_handlers={HTTPException: _to_envelope},
+        lifespan=_lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.services = services
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    listening = asyncio.create_task(services.feed.run())
+    try:
+        yield
+    finally:
+        services.feed.stop()
+        listening.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await listening
+
+
+def _routes(services: Services) -> list[Route]:
+    """One route a path, so that 405 and OPTIONS know every method of it."""
+    by_path: defaultdict[str, dict[str, AnyOperation]] = defaultdict(dict)
+    table: tuple[AnyOperation, ...] = (*OPERATIONS, *PUBLIC_OPERATIONS)
+    for operation in table:
+        by_path[operation.path][operation.method] = operation
+    return [_route(path, operations, services) for path, operations in by_path.items()]
+
+
+def _route(path: str, operations: dict[str, AnyOperation], services: Services) -> Route:
+    methods = {*operations, "OPTIONS", *({"HEAD"} if "GET" in operations else ())}
+
+    async def endpoint(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": ", ".join(sorted(methods))})
+        operation = operations["GET" if request.method == "HEAD" else request.method]
+        if isinstance(operation, Operation):
+            return await serve(operation, request, services)
+        return await operation.handler(request, services)
+
+    return Route(path, endpoint, methods=sorted(methods))
+
+
+async def _to_envelope(_request: Request, error: Exception) -> Response:
+    raise error

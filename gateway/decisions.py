@@ -1,0 +1,122 @@
+"""What people decide on a task: to cancel it, or how an escalated one ends. The row first, then the engine."""
+
+import asyncio
+from typing import Annotated, Any, Literal
+
+import structlog
+from pydantic import Field, StringConstraints
+from sqlalchemy import Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.responses import Response
+from temporalio.service import RPCError
+
+from gateway.idempotency import body_digest, claim_key
+from gateway.operations import answer
+from gateway.problems import ALREADY_DECIDED, TASK_FINAL, TASK_NOT_ESCALATED, Problem, not_found
+from gateway.services import Call
+from gateway.task_views import read_task
+from gateway.values import read_idempotency_key
+from schema import engine
+from schema.messages.base import Message
+from schema.messages.task import TaskState, Text
+from schema.tables import decisions, tasks
+
+SIGNAL = "decision_recorded"
+TELL_SECONDS = 3.0
+
+log = structlog.get_logger(__name__)
+
+
+class DecisionRequest(Message):
+    """A person's decision on an escalated task."""
+
+    decision: Literal["accept", "reject"]
+    reason: Annotated[Text, StringConstraints(min_length=1, pattern=r"\S"), Field(max_length=2_000)]
+
+
+async def cancel_task(call: Call) -> Response:
+    """Ask for a task's end; the workflow stops what runs and writes the verdict."""
+    key = read_idempotency_key(call.request.headers)
+    async with call.services.database.tenant(call.tenant) as connection:
+        row = await _lock(connection, call)
+        if not await _repeats(connection, call, key, "cancel", {}):
+            if TaskState(row.state).final:
+                raise Problem(TASK_FINAL, f"the task is {row.state}", state=row.state)
+            await connection.execute(
+                update(tasks)
+                .where(tasks.c.task_id == call.task_id)
+                .values(
+                    cancel_requested_by=func.coalesce(tasks.c.cancel_requested_by, call.principal.sub),
+                    updated_at=func.now(),
+                )
+            )
+        view = await read_task(connection, call, call.task_id)
+    if not view.state.final:
+        handle = engine.task_handle(call.services.temporal, call.task_id)
+        await _tell(call, "cancel", handle.cancel(rpc_timeout=engine.RPC_TIMEOUT))
+    return answer(view, 202)
+
+
+async def decide_task(call: Call) -> Response:
+    """Record how an escalated task ends; the workflow is woken and reads it."""
+    request = call.body(DecisionRequest)
+    key = read_idempotency_key(call.request.headers)
+    async with call.services.database.tenant(call.tenant) as connection:
+        row = await _lock(connection, call)
+        if not await _repeats(connection, call, key, "decision", request.model_dump()):
+            await _record(connection, call, request, TaskState(row.state))
+        view = await read_task(connection, call, call.task_id)
+    if not view.state.final:
+        handle = engine.task_handle(call.services.temporal, call.task_id)
+        await _tell(call, SIGNAL, handle.signal(SIGNAL, rpc_timeout=engine.RPC_TIMEOUT))
+    return answer(view)
+
+
+async def _lock(connection: AsyncConnection, call: Call) -> Row[Any]:
+    found = await connection.execute(
+        select(tasks.c.state).where(tasks.c.task_id == call.task_id, tasks.c.tenant == call.tenant).with_for_update()
+    )
+    row = found.one_or_none()
+    if row is None:
+        raise not_found("task")
+    return row
+
+
+async def _repeats(connection: AsyncConnection, call: Call, key: str | None, act: str, body: dict[str, Any]) -> bool:
+    """Whether this very act was done before under the same key."""
+    if key is None:
+        return False
+    route = f"POST /v1/tasks/{{task_id}}/{act}"
+    digest = body_digest({"task_id": str(call.task_id), "body": body})
+    first = await claim_key(connection, call, route=route, key=key, digest=digest, task_id=call.task_id)
+    return first is not None
+
+
+async def _record(connection: AsyncConnection, call: Call, request: DecisionRequest, state: TaskState) -> None:
+    recorded = await connection.execute(
+        select(decisions.c.decision).where(decisions.c.task_id == call.task_id, decisions.c.tenant == call.tenant)
+    )
+    if recorded.scalar_one_or_none() is not None:
+        raise Problem(ALREADY_DECIDED, "somebody has decided on this task before", state=state.value)
+    if state is not TaskState.ESCALATED:
+        raise Problem(TASK_NOT_ESCALATED, f"the task is {state.value}", state=state.value)
+    # The lock on the task's row lets one decision in at a time.
+    await connection.execute(
+        insert(decisions).values(
+            task_id=call.task_id,
+            tenant=call.tenant,
+            decision=request.decision,
+            reason=request.reason,
+            actor=call.principal.sub,
+        )
+    )
+
+
+async def _tell(call: Call, what: str, message: Any) -> None:
+    """Wake the workflow; whatever goes wrong here, Reconcile repeats it from the row."""
+    try:
+        async with asyncio.timeout(TELL_SECONDS):
+            await message
+    except (RPCError, RuntimeError, TimeoutError) as error:
+        log.warning("workflow not told yet", what=what, task_id=str(call.task_id), error=type(error).__name__)

@@ -1,0 +1,52 @@
+"""Idempotency keys: the same key and body find the same task for ever, whoever was first."""
+
+import hashlib
+import json
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.problems import KEY_REUSED, Problem
+from gateway.services import Call
+from schema.tables import idempotency_keys as keys
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: members in order, no white space."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def body_digest(value: Any) -> str:
+    """SHA-256 of the canonical JSON of a value."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+async def claim_key(
+    connection: AsyncConnection, call: Call, *, route: str, key: str, digest: str, task_id: UUID
+) -> UUID | None:
+    """None if the key is new and stands for `task_id` from now on, else the task of the first request.
+
+    A racing request waits here until the first has committed, or takes the key over if it has failed.
+
+    Raises:
+        Problem: 409, the key was used for another body.
+    """
+    scope = {"tenant": call.tenant, "principal": call.principal.sub, "route": route, "key": key}
+    claimed = await connection.execute(
+        insert(keys)
+        .values(**scope, body_digest=digest, task_id=task_id)
+        .on_conflict_do_nothing()
+        .returning(keys.c.task_id)
+    )
+    if claimed.scalar_one_or_none() is not None:
+        return None
+    found = await connection.execute(
+        select(keys.c.body_digest, keys.c.task_id).where(*(keys.c[name] == value for name, value in scope.items()))
+    )
+    row = found.one()
+    if row.body_digest != digest:
+        raise Problem(KEY_REUSED, "send the first body again, or another key for another task")
+    return UUID(str(row.task_id))

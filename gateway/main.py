@@ -1,0 +1,86 @@
+"""The composition root of the gateway."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Generator
+
+import uvicorn
+from prometheus_client import start_http_server
+from temporalio.client import Client
+
+from gateway.app import create_app
+from gateway.feed import EventFeed
+from schema import engine
+from schema.database import Database
+from schema.logs import configure_logs
+from schema.settings import Settings
+
+DRAIN_SECONDS = 10
+KEEP_ALIVE_SECONDS = 15
+MAX_HEADER_BYTES = 16 * 1024
+
+
+class GatewayServer(uvicorn.Server):
+    """uvicorn, which at shutdown first tells the event streams to end, so that they don't hold it up."""
+
+    def __init__(self, config: uvicorn.Config, feed: EventFeed) -> None:
+        super().__init__(config)
+        self._feed = feed
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Signals end the server and are then spent: uvicorn would raise them again, and cut the clean-up short."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then let the other requests finish."""
+        self._feed.stop()
+        await super().shutdown(sockets)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    configure_logs(settings.log_level, "gateway")
+    start_http_server(settings.metrics_port, addr=settings.gateway_host)
+    asyncio.run(serve(settings))
+
+
+async def serve(settings: Settings) -> None:
+    """Serve on the running event loop. Neither PostgreSQL nor Temporal need be there yet."""
+    database = Database.from_settings(settings)
+    try:
+        server = make_server(settings, database, await engine.connect(settings, lazy=True))
+        await server.serve()
+    finally:
+        await database.close()
+
+
+def make_server(settings: Settings, database: Database, temporal_client: Client) -> GatewayServer:
+    """The server with its limits; nothing that a client sends is in its logs."""
+    app = create_app(settings, database, temporal_client)
+    config = uvicorn.Config(
+        app,
+        host=settings.gateway_host,
+        port=settings.gateway_port,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+    )
+    return GatewayServer(config, app.state.services.feed)

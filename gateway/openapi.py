@@ -1,0 +1,166 @@
+"""`/openapi.json`: OpenAPI 3.1 out of the route table and the same pydantic models that the handlers use."""
+
+import functools
+import re
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from gateway import problems
+from gateway.authorisation import GRANTS
+from gateway.operations import Operation, PublicOperation
+from gateway.problems import ProblemDetails, ProblemKind
+from gateway.services import Services
+
+REF = "#/components/schemas/{model}"
+YAML = "application/yaml"
+
+_GUARDED = (
+    problems.UNAUTHENTICATED,
+    problems.FORBIDDEN,
+    problems.INVALID_REQUEST,
+    problems.INTERNAL_ERROR,
+    problems.DATABASE_UNAVAILABLE,
+)
+_WITH_BODY = (
+    problems.MALFORMED_REQUEST,
+    problems.REQUEST_TIMEOUT,
+    problems.TOO_LARGE,
+    problems.UNSUPPORTED_MEDIA_TYPE,
+)
+_HEADER_TEXT = {
+    "Idempotency-Key": "The same key and body find the same task, for ever.",
+    "Last-Event-ID": "The id of the last event that was seen.",
+}
+
+
+async def show_openapi(_request: Request, _services: Services) -> Response:
+    """The description of every route."""
+    return JSONResponse(describe())
+
+
+@functools.cache
+def describe() -> dict[str, Any]:
+    """The OpenAPI document."""
+    from gateway.routes import OPERATIONS, PUBLIC_OPERATIONS  # the table holds this module's handler too
+
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    for public in PUBLIC_OPERATIONS:
+        paths.setdefault(public.path, {})["get"] = _public_operation(public)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Golden",
+            "version": "1",
+            "description": "Coding tasks for teams of agents: submitted, proven, voted on, recorded.",
+        },
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "schemas": _schemas(OPERATIONS),
+        },
+    }
+
+
+def _schemas(operations: Iterable[Operation]) -> dict[str, Any]:
+    wanted: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [(ProblemDetails, "serialization")]
+    for operation in operations:
+        if operation.takes is not None:
+            wanted.append((operation.takes, "validation"))
+        if operation.returns is not None:
+            wanted.append((operation.returns, "serialization"))
+    _, definitions = models_json_schema(list(dict.fromkeys(wanted)), ref_template=REF)
+    return dict(definitions["$defs"])
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    roles = ", ".join(sorted(GRANTS[operation.permission]))
+    described: dict[str, Any] = {
+        "operationId": operation.handler.__name__,
+        "summary": operation.summary,
+        "description": f"Permission `{operation.permission}`, which has: {roles}.",
+        "x-permission": operation.permission.value,
+        "parameters": _parameters(operation),
+        "responses": {str(operation.status): _success(operation), **_problems(_all_problems(operation))},
+    }
+    if operation.takes is not None:
+        schema = {"schema": _ref(operation.takes)}
+        described["requestBody"] = {"required": True, "content": {"application/json": schema, YAML: schema}}
+    return described
+
+
+def _public_operation(operation: PublicOperation) -> dict[str, Any]:
+    return {
+        "operationId": operation.handler.__name__,
+        "summary": operation.summary,
+        "security": [],
+        "responses": {
+            "200": {"description": operation.summary, "content": {operation.media_type: {}}},
+            **_problems((*operation.problems, problems.INTERNAL_ERROR)),
+        },
+    }
+
+
+def _all_problems(operation: Operation) -> tuple[ProblemKind, ...]:
+    return (*operation.problems, *_GUARDED, *(_WITH_BODY if operation.takes else ()))
+
+
+def _success(operation: Operation) -> dict[str, Any]:
+    headers = {"X-Request-Id": {"schema": {"type": "string"}}}
+    if operation.status == 202 and operation.takes is not None:
+        headers["Location"] = {"schema": {"type": "string"}}
+    schema = _ref(operation.returns) if operation.returns else {"type": "string"}
+    return {
+        "description": operation.summary,
+        "headers": headers,
+        "content": {operation.media_type: {"schema": schema}},
+    }
+
+
+def _problems(kinds: Iterable[ProblemKind]) -> dict[str, Any]:
+    """One response a status, naming the problems that it stands for."""
+    by_status: dict[str, list[ProblemKind]] = {}
+    for kind in sorted(set(kinds), key=lambda kind: (kind.status, kind.name)):
+        by_status.setdefault(str(kind.status), []).append(kind)
+    content = {"application/problem+json": {"schema": _ref(ProblemDetails)}}
+    return {
+        status: {"description": "; ".join(f"`{kind.name}`: {kind.title}" for kind in group), "content": content}
+        for status, group in by_status.items()
+    }
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    text = {"type": "string"}
+    tenant = "The tenant that is meant; required for a token for every tenant."
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {**text, "format": "uuid"}}
+        for name in re.findall(r"{(\w+)}", operation.path)
+    ]
+    query = operation.query.model_json_schema(ref_template=REF)
+    for name, schema in query.get("properties", {}).items():
+        parameters.append({"name": name, "in": "query", "required": False, "schema": _inlined(schema, query)})
+    for name in operation.headers:
+        parameters.append({"name": name, "in": "header", "schema": text, "description": _HEADER_TEXT[name]})
+    return [*parameters, {"name": "Golden-Tenant", "in": "header", "schema": text, "description": tenant}]
+
+
+def _inlined(schema: Any, root: dict[str, Any]) -> Any:
+    """A schema of a query without references, since those would point into the components."""
+    if isinstance(schema, list):
+        return [_inlined(part, root) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(root["$defs"][schema["$ref"].rsplit("/", 1)[1]], root)
+    return {name: _inlined(part, root) for name, part in schema.items()}
+
+
+def _ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": REF.format(model=model.__name__)}

@@ -1,0 +1,63 @@
+"""What a route is: one method on one path, with its permission and the messages that it takes and gives."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.authorisation import Permission
+from gateway.problems import ProblemKind
+from gateway.services import Call, Services
+from schema.messages.base import Message
+
+Handler = Callable[[Call], Awaitable[Response]]
+PublicHandler = Callable[[Request, Services], Awaitable[Response]]
+FindOwner = Callable[[Call], Awaitable[str]]
+
+
+class NoQuery(Message):
+    """A route without a query takes none, so that a misspelt one is told."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A route for principals.
+
+    Attributes:
+        owner: finds who submitted what the route acts on, where the decision depends on it.
+        problems: what it may answer beyond what every route may.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    permission: Permission
+    handler: Handler
+    summary: str
+    status: int = 200
+    returns: type[BaseModel] | None = None
+    media_type: str = "application/json"
+    takes: type[BaseModel] | None = None
+    query: type[BaseModel] = NoQuery
+    headers: tuple[str, ...] = ()
+    owner: FindOwner | None = None
+    problems: tuple[ProblemKind, ...] = ()
+
+
+@dataclass(frozen=True)
+class PublicOperation:
+    """A route for everybody; it shows nothing that belongs to anybody."""
+
+    path: str
+    handler: PublicHandler
+    summary: str
+    media_type: str = "application/json"
+    problems: tuple[ProblemKind, ...] = ()
+    method: Literal["GET"] = "GET"
+
+
+def answer(model: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A message as a JSON response."""
+    return Response(model.model_dump_json(), status, headers, media_type="application/json")

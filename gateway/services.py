@@ -1,0 +1,59 @@
+"""What the handlers of the gateway work with, made once and handed to each of them."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from temporalio.client import Client
+
+from gateway.authentication import KeyFolder, Verifier
+from gateway.authorisation import Principal
+from gateway.feed import EventFeed
+from gateway.values import read_task_id
+from schema.database import Database
+from schema.settings import Settings
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Services:
+    """The ways out of the gateway."""
+
+    settings: Settings
+    database: Database
+    temporal: Client
+    keys: KeyFolder
+    verifier: Verifier
+    feed: EventFeed
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request of a principal who may make it; `tenant` is the one tenant that it is about."""
+
+    services: Services
+    request: Request
+    principal: Principal
+    tenant: str
+    given_query: BaseModel | None
+    given_body: BaseModel | None
+
+    @property
+    def task_id(self) -> UUID:
+        """The task that the path names; 404 for what can't be one."""
+        return read_task_id(self.request.path_params["task_id"])
+
+    def body(self, model: type[Model]) -> Model:
+        """The body, which the route declares to be a `model`."""
+        if not isinstance(self.given_body, model):
+            raise TypeError(f"the route does not take a {model.__name__}")
+        return self.given_body
+
+    def query(self, model: type[Model]) -> Model:
+        """The query, which the route declares to be a `model`."""
+        if not isinstance(self.given_query, model):
+            raise TypeError(f"the route has no query {model.__name__}")
+        return self.given_query

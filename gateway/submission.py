@@ -1,0 +1,85 @@
+"""`POST /v1/tasks`: the rows first, in one transaction; then the engine is told."""
+
+import asyncio
+from uuid import UUID
+
+import structlog
+from sqlalchemy import insert
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.responses import Response
+from temporalio.service import RPCError
+from uuid_utils.compat import uuid7
+
+from gateway.idempotency import body_digest, canonical_json, claim_key
+from gateway.operations import answer
+from gateway.problems import invalid
+from gateway.services import Call
+from gateway.task_views import read_task, task_path
+from gateway.values import read_idempotency_key
+from schema import engine
+from schema.messages.task import TaskSpec, TaskState, TaskView
+from schema.story import append_event
+from schema.tables import accounts, tasks
+from schema.texts import put_text
+
+ROUTE = "POST /v1/tasks"
+START_SECONDS = 3.0
+"""How long an accepted task's answer waits for Temporal; later, Reconcile starts it."""
+
+log = structlog.get_logger(__name__)
+
+
+async def submit_task(call: Call) -> Response:
+    """Accept a task; the same key and body find the task of the first time."""
+    spec = call.body(TaskSpec)
+    key = read_idempotency_key(call.request.headers)
+    if spec.image not in call.services.settings.sandbox_images:
+        known = ", ".join(sorted(call.services.settings.sandbox_images))
+        raise invalid([("image", f"is not one of the images here: {known}")])
+    view = await _accept(call, spec, key)
+    if view.state is TaskState.SUBMITTED:
+        await _start(call, view)
+    return answer(view, 202, {"Location": task_path(view.task_id)})
+
+
+async def _accept(call: Call, spec: TaskSpec, key: str | None) -> TaskView:
+    task_id = uuid7()
+    async with call.services.database.tenant(call.tenant) as connection:
+        if key is not None:
+            # Of what the client said, without our defaults, so that a release with new fields changes no digest.
+            digest = body_digest(spec.model_dump(mode="json", exclude_unset=True))
+            first = await claim_key(connection, call, route=ROUTE, key=key, digest=digest, task_id=task_id)
+            if first is not None:
+                return await read_task(connection, call, first)
+        await _write(connection, call, spec, task_id)
+        return await read_task(connection, call, task_id)
+
+
+async def _write(connection: AsyncConnection, call: Call, spec: TaskSpec, task_id: UUID) -> None:
+    await connection.execute(
+        postgresql.insert(accounts)
+        .values(tenant=call.tenant, slots=call.services.settings.tenant_slots)
+        .on_conflict_do_nothing()
+    )
+    text = await put_text(connection, call.tenant, canonical_json(spec.model_dump(mode="json")))
+    await connection.execute(
+        insert(tasks).values(
+            task_id=task_id,
+            tenant=call.tenant,
+            title=spec.title,
+            spec=text,
+            submitted_by=call.principal.sub,
+            budget_tokens=spec.budget_tokens,
+        )
+    )
+    await append_event(connection, task_id, call.tenant, "state", {"state": TaskState.SUBMITTED.value})
+
+
+async def _start(call: Call, view: TaskView) -> None:
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            await engine.start_task(call.services.temporal, view.task_id, view.tenant, view.title)
+    except (RPCError, RuntimeError, TimeoutError) as error:
+        # The SDK says RuntimeError where it can't connect. The task is accepted all the same.
+        log.warning("task not started yet", task_id=str(view.task_id), error=type(error).__name__)

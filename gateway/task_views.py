@@ -1,0 +1,98 @@
+"""Reads tasks out of their rows, as the API shows them."""
+
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from sqlalchemy import Row, Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.problems import not_found
+from gateway.services import Call
+from schema.engine import task_workflow_id
+from schema.messages.task import StepView, TaskState, TaskView
+from schema.settings import Settings
+from schema.tables import task_steps, tasks
+
+_COLUMNS = (
+    tasks.c.task_id,
+    tasks.c.tenant,
+    tasks.c.title,
+    tasks.c.state,
+    tasks.c.reason,
+    tasks.c.submitted_by,
+    tasks.c.submitted_at,
+    tasks.c.updated_at,
+)
+
+
+def task_path(task_id: UUID) -> str:
+    return f"/v1/tasks/{task_id}"
+
+
+def select_tasks() -> Select[Any]:
+    """The columns of a task's view."""
+    return select(*_COLUMNS)
+
+
+def view_of(row: Row[Any], settings: Settings, progress: tuple[StepView, ...] = ()) -> TaskView:
+    """A task's view from its row."""
+    return TaskView(
+        task_id=row.task_id,
+        tenant=row.tenant,
+        title=row.title,
+        state=TaskState(row.state),
+        reason=row.reason,
+        submitted_by=row.submitted_by,
+        submitted_at=row.submitted_at,
+        updated_at=row.updated_at,
+        progress=progress,
+        links=_links(row.task_id, settings),
+    )
+
+
+async def read_task(connection: AsyncConnection, call: Call, task_id: UUID) -> TaskView:
+    """A task with its progress; 404 where the tenant has no such task."""
+    found = await connection.execute(select_tasks().where(tasks.c.task_id == task_id, tasks.c.tenant == call.tenant))
+    row = found.one_or_none()
+    if row is None:
+        raise not_found("task")
+    return view_of(row, call.services.settings, await _progress(connection, task_id))
+
+
+async def find_submitter(call: Call) -> str:
+    """Who submitted the task that the path names; 404 where the tenant has no such task."""
+    async with call.services.database.tenant(call.tenant) as connection:
+        found = await connection.execute(
+            select(tasks.c.submitted_by).where(tasks.c.task_id == call.task_id, tasks.c.tenant == call.tenant)
+        )
+        submitter = found.scalar_one_or_none()
+    if submitter is None:
+        raise not_found("task")
+    return str(submitter)
+
+
+async def _progress(connection: AsyncConnection, task_id: UUID) -> tuple[StepView, ...]:
+    rows = await connection.execute(
+        select(
+            task_steps.c.step, task_steps.c.state, task_steps.c.started_at, task_steps.c.ended_at, task_steps.c.detail
+        )
+        .where(task_steps.c.task_id == task_id)
+        .order_by(task_steps.c.started_at, task_steps.c.step, task_steps.c.epoch)
+    )
+    return tuple(StepView.model_validate(dict(row._mapping)) for row in rows)
+
+
+def _links(task_id: UUID, settings: Settings) -> dict[str, str]:
+    path = task_path(task_id)
+    workflow = quote(task_workflow_id(task_id), safe="")
+    return {
+        "self": path,
+        "result": f"{path}/result",
+        "events": f"{path}/events",
+        "consensus": f"{path}/consensus",
+        "temporal": (
+            f"http://127.0.0.1:{settings.temporal_ui_port}"
+            f"/namespaces/{settings.temporal_namespace}/workflows/{workflow}"
+        ),
+    }
