@@ -31,6 +31,7 @@ def gateway(settings: Settings) -> Part:
         command=python("gateway.cli", "gateway"),
         ready=lambda: answers(f"http://127.0.0.1:{settings.gateway_port}/readyz"),
         environment=environment(settings),
+        grace=15.0,  # longer than it lets requests finish
     )
 
 

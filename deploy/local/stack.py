@@ -40,8 +40,9 @@ class Stack:
             storage.append(self._start(model_server.part(self._settings)))
         await asyncio.gather(*storage)
         _write_token(self._settings)
-        await self._start(services.worker(self._settings))
-        await self._start(services.gateway(self._settings))
+        await asyncio.gather(
+            self._start(services.worker(self._settings)), self._start(services.gateway(self._settings))
+        )
 
     async def stop(self) -> None:
         """Stop what runs, the last first."""
