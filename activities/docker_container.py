@@ -102,7 +102,7 @@ class Container:
     @property
     def alive(self) -> bool:
         """Whether the connection still stands."""
-        return not bool(self._reader.at_eof())
+        return not self._reader.at_eof()
 
     async def run(self, job: SandboxJob) -> dict[str, Any]:
         """Give the one job and return the runner's answer; TimeoutError when even the runner is stuck."""
@@ -116,7 +116,8 @@ class Container:
 
     async def ran_out_of_memory(self) -> bool:
         """Whether the kernel killed something in it for want of memory."""
-        return (await asyncio.to_thread(self._events, 0.0))["oom"]
+        ending = await asyncio.to_thread(self._events, 0.0)
+        return bool(ending["oom"])
 
     async def close(self) -> None:
         """End and remove it, whatever it is doing."""
@@ -156,11 +157,12 @@ class Container:
         ending: dict[str, Any] = {"oom": False, "exit_code": None}
         deadline = time.monotonic() + wait
         while True:
+            # Up to this very moment, as a text: a whole second would have the engine wait for it to come.
+            until: Any = f"{time.time():.9f}"
             with suppress(*NO_ANSWER):
-                events = self._client.events(
-                    decode=True, since=self._since, until=int(time.time()) + 1, filters={"container": self.id}
-                )
-                for event in events:
+                for event in self._client.events(
+                    decode=True, since=self._since, until=until, filters={"container": self.id}
+                ):
                     if event.get("Action") == "oom":
                         ending["oom"] = True
                     elif event.get("Action") == "die":

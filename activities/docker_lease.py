@@ -37,12 +37,14 @@ def is_left(entry: dict[str, Any], now: datetime) -> bool:
     One whose holder is on another machine, or in another process namespace, ends by itself with its holder's
     connection; it counts as left only when it does not run and is old.
     """
-    machine, _, process = entry["Labels"].get(HOLDER, "").partition("/")
+    holder: str = entry["Labels"].get(HOLDER, "")
+    machine, _, process = holder.partition("/")
     pid, _, started = process.partition("/")
     if machine == _machine() and pid.isdecimal():
         return _started(int(pid)) != started
     age = now - datetime.fromtimestamp(entry["Created"], UTC)
-    return bool(entry["State"] != "running") and age > UNSEEN_FOR
+    running: bool = entry["State"] == "running"
+    return not running and age > UNSEEN_FOR
 
 
 def _machine() -> str:

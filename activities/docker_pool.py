@@ -126,18 +126,24 @@ class DockerSandboxPool:
         """A container for these limits: one made ahead where they are the usual ones, else made now."""
         if spec != self._spec(SandboxJob(files={}, command=(), limits=SandboxLimits())):
             return await self._wait_for(self._make(spec))
-        while True:
-            # One that is ready before one that is still being made.
-            making = next((task for task in self._ahead if task.done()), None) or next(iter(self._ahead), None)
-            if making is None:
-                making = self._make(spec)
-            else:
-                self._ahead.remove(making)
-            self._refill(spec)
-            container = await self._wait_for(making)
-            if container.alive:
-                return container
-            self._later(container.close())
+        self._drop_dead()
+        # One that is ready before one that is still being made.
+        making = next((task for task in self._ahead if task.done()), None) or next(iter(self._ahead), None)
+        if making is None:
+            making = self._make(spec)
+        else:
+            self._ahead.remove(making)
+        self._refill(spec)
+        return await self._wait_for(making)
+
+    def _drop_dead(self) -> None:
+        """Forget what failed to come up, or has died since, as all do when the engine restarts."""
+        for task in [task for task in self._ahead if task.done()]:
+            if task.exception() is not None:
+                self._ahead.remove(task)
+            elif not task.result().alive:
+                self._ahead.remove(task)
+                self._later(task.result().close())
 
     async def _wait_for(self, making: asyncio.Task[Container]) -> Container:
         try:
@@ -160,7 +166,7 @@ class DockerSandboxPool:
     def _refill(self, spec: ContainerSpec) -> None:
         while not self._closed and len(self._ahead) < self._size:
             making = self._make(spec)
-            # Its failure is the next taker's to hear; without a taker nobody asks for it.
+            # Looked at here, so that a failure that no run waited for is not reported as forgotten.
             making.add_done_callback(lambda task: task.cancelled() or task.exception())
             self._ahead.append(making)
 

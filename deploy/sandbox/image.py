@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -60,12 +61,21 @@ def ensure(client: docker.DockerClient, settings: Settings, say: Say, install: C
         context = Path(folder)
         lay_out(context, python_of(client, base), client.info().get("Architecture", platform.machine()))
         try:
-            client.images.build(
+            built, _ = client.images.build(
                 path=folder, tag=tag, buildargs={"BASE": base}, labels={LABEL: content_hash()},
                 rm=True, forcerm=True, network_mode="none",
             )  # fmt: skip
         except (docker.errors.BuildError, docker.errors.APIError) as error:
             raise SettingsError(f"{tag} can't be built: {error}") from error
+    remove_older(client, str(built.id))
+
+
+def remove_older(client: docker.DockerClient, current: str) -> None:
+    """Remove our images that have lost their name to a newer one, but for those still in use."""
+    for old in client.images.list(filters={"label": LABEL, "dangling": True}):
+        if old.id != current:
+            with suppress(docker.errors.APIError):
+                client.images.remove(str(old.id))
 
 
 def content_hash() -> str:

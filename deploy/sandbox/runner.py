@@ -46,6 +46,8 @@ def main() -> None:
 def perform(job: dict[str, Any], job_input: int, isolation: str) -> dict[str, Any]:
     """Run one job and say what became of it."""
     limits = supervisor.Limits.of(job["limits"], count_processes=isolation == "gvisor")
+    if not job["command"]:
+        return refusal(EXIT_USAGE, "there is no command")
     try:
         plan = judge.plan(job["command"], job["files"], job["tests"])
     except judge.UsageError as error:

@@ -15,6 +15,8 @@ def fill(files: dict[str, str], tests: dict[str, str], plan: "judge.Plan | None"
     Everything belongs to root and every folder is sticky: the candidate adds files beside, and can neither
     change, remove nor rename what was given.
     """
+    # Some engines ignore the mode that a tmpfs is asked for.
+    Path(root).chmod(0o1777)
     for path, text in contents(files, tests, plan).items():
         target = _inside(root, path)
         _make_folders(Path(root), target.parent)
