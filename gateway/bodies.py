@@ -1,7 +1,9 @@
 """Request bodies: read under a hard cap, parsed strictly, and made into the message that the route takes."""
 
 import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -21,6 +23,8 @@ from gateway.strict_yaml import parse_yaml
 
 MAX_BODY = 1_572_864
 READ_SECONDS = 30.0
+DISCARD_SECONDS = 2.0
+DISCARD_BYTES = 16 * 1024 * 1024
 INLINE_BYTES = 32 * 1024
 """Larger bodies are parsed beside the event loop."""
 
@@ -85,15 +89,18 @@ def _media_type(request: Request) -> str:
 
 async def _read_capped(request: Request) -> bytes:
     length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length[:20]) > MAX_BODY:
-        raise _too_large()
+    announced = int(length) if length.isdecimal() and len(length) < 20 else 0
     content = bytearray()
     try:
         async with asyncio.timeout(READ_SECONDS):
-            async for chunk in request.stream():
+            chunks = request.stream()
+            async for chunk in chunks:
                 content += chunk
-                if len(content) > MAX_BODY:
-                    raise _too_large()
+                if max(len(content), announced) > MAX_BODY:
+                    await _discard(chunks)
+                    # What may be left of the body is not read, so that the connection can't be used again.
+                    closing = {"Connection": "close"}
+                    raise Problem(TOO_LARGE, f"the limit is {MAX_BODY:,} bytes", headers=closing)
     except TimeoutError:
         closing = {"Connection": "close"}
         raise Problem(REQUEST_TIMEOUT, f"send the body within {READ_SECONDS:.0f} s", headers=closing) from None
@@ -102,6 +109,12 @@ async def _read_capped(request: Request) -> bytes:
     return bytes(content)
 
 
-def _too_large() -> Problem:
-    # The rest of the body is not read, so that the connection can't be used again.
-    return Problem(TOO_LARGE, f"the limit is {MAX_BODY:,} bytes", headers={"Connection": "close"})
+async def _discard(chunks: AsyncIterator[bytes]) -> None:
+    """Take a while what is still coming: a client that is cut off while it sends never reads why."""
+    discarded = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            async for chunk in chunks:
+                discarded += len(chunk)
+                if discarded > DISCARD_BYTES:
+                    return

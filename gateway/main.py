@@ -2,9 +2,13 @@
 
 import asyncio
 import contextlib
+import logging
+import os
 import signal
 import socket
+import sys
 from collections.abc import Generator
+from typing import NoReturn
 
 import uvicorn
 from prometheus_client import start_http_server
@@ -47,11 +51,19 @@ class GatewayServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C."""
+def run(settings: Settings) -> NoReturn:
+    """Serve until SIGTERM or Ctrl-C, and end the process."""
     configure_logs(settings.log_level, "gateway")
     start_http_server(settings.metrics_port, addr=settings.gateway_host)
-    asyncio.run(serve(settings))
+    code = 0
+    try:
+        asyncio.run(serve(settings))
+    except SystemExit as error:  # uvicorn's word for a port that is taken
+        code = error.code if isinstance(error.code, int) else 1
+    logging.shutdown()
+    sys.stdout.flush()
+    # Temporal's client keeps threads that can crash the interpreter's exit.
+    os._exit(code)
 
 
 async def serve(settings: Settings) -> None:

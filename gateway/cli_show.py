@@ -1,0 +1,111 @@
+"""What `golden result`, `consensus` and `tasks` print: tables and code, with nothing that a terminal would obey."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+
+from gateway.cli_view import CHOICE_STYLES, STATE_STYLES
+from gateway.terminal import clean, line, plain
+from schema.messages.sandbox import TestOutcome
+from schema.messages.task import RoleTokens, TaskResult, TaskView
+from schema.messages.vote import Explanation
+
+OUTCOME_STYLES = {"passed": "green", "skipped": "yellow"}
+
+
+def show_result(screen: Console, result: TaskResult) -> None:
+    """Code, test report, votes and tokens of a final task."""
+    state = result.state.value
+    screen.print(plain(state, STATE_STYLES.get(state, "bold")), end="")
+    screen.print(plain(f": {line(result.reason)}" if result.reason else ""))
+    for path, text in result.files.items():
+        _show_file(screen, path, text)
+    if result.tests:
+        _show_tests(screen, result.tests)
+    for fix in result.fixes:
+        screen.print(plain(f"repaired in {fix.step}: {line(fix.sentence)}"), soft_wrap=True)
+    if result.consensus is not None:
+        show_consensus(screen, result.consensus)
+    if result.tokens:
+        _show_tokens(screen, result.tokens)
+    if result.isolation is not None:
+        screen.print(plain(f"proven under {result.isolation}"))
+
+
+def show_consensus(screen: Console, consensus: Explanation) -> None:
+    """Who voted how, what it counted for and why."""
+    table = _table("voter", "ballot", "weight", "counted", "pivotal", "why")
+    for voter in consensus.voters:
+        why = "; ".join((*voter.reasons, voter.rationale)) if voter.rationale else "; ".join(voter.reasons)
+        table.add_row(
+            plain(voter.role),
+            plain(voter.choice, CHOICE_STYLES.get(voter.choice, "")),
+            f"{voter.weight / 100:.0f} %",
+            f"{voter.effective_weight / 100:.0f} %",
+            "yes" if voter.pivotal else "no",
+            plain(line(why)[:200]),
+        )
+    _heading(screen, f"vote: {consensus.outcome}")
+    screen.print(table)
+    screen.print(plain(line(consensus.summary)), soft_wrap=True)
+
+
+def show_tasks(screen: Console, tasks: Iterable[TaskView]) -> None:
+    """One line a task."""
+    table = _table("task", "state", "submitted", "by", "title")
+    table.columns[0].no_wrap = True
+    for task in tasks:
+        state = task.state.value
+        table.add_row(
+            str(task.task_id),
+            plain(state, STATE_STYLES.get(state, "")),
+            task.submitted_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+            plain(task.submitted_by),
+            plain(line(task.title)),
+        )
+    screen.print(table)
+
+
+def _show_file(screen: Console, path: str, text: str) -> None:
+    _heading(screen, path)
+    code = clean(text)
+    if screen.is_terminal:
+        lexer = Syntax.guess_lexer(path, code)
+        screen.print(Syntax(code, lexer, theme="ansi_dark", background_color="default", word_wrap=True))
+    else:
+        screen.print(plain(text), soft_wrap=True, end="" if text.endswith("\n") else "\n")
+
+
+def _show_tests(screen: Console, tests: tuple[TestOutcome, ...]) -> None:
+    passed = sum(test.outcome == "passed" for test in tests)
+    table = _table("test", "outcome", "seconds", "")
+    for test in tests:
+        style = OUTCOME_STYLES.get(test.outcome, "red")
+        table.add_row(
+            plain(line(test.id)), plain(test.outcome, style), f"{test.seconds:.2f}", plain(line(test.message)[:200])
+        )
+    _heading(screen, f"tests: {passed} of {len(tests)} passed")
+    screen.print(table)
+
+
+def _show_tokens(screen: Console, tokens: dict[str, RoleTokens]) -> None:
+    table = _table("role", "tokens in", "tokens out")
+    for role, used in tokens.items():
+        table.add_row(plain(role), f"{used.input:,}", f"{used.output:,}")
+    table.add_row("all", f"{sum(u.input for u in tokens.values()):,}", f"{sum(u.output for u in tokens.values()):,}")
+    _heading(screen, "tokens")
+    screen.print(table)
+
+
+def _heading(screen: Console, text: str) -> None:
+    screen.print()
+    screen.print(plain(line(text), "bold"))
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in names:
+        table.add_column(name)
+    return table

@@ -1,0 +1,136 @@
+"""The commands about tasks: submit, watch, result, consensus, tasks, cancel, decide."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from uuid_utils.compat import uuid7
+
+from gateway import cli_show
+from gateway.bodies import MAX_BODY
+from gateway.cli_settings import read_settings
+from gateway.cli_watch import watch as watch_task
+from gateway.client import CliError, ExitCode, GatewayClient, exit_code_of, task_path
+from gateway.terminal import console, line
+from schema.messages.task import TaskResult, TaskState, TaskView
+from schema.messages.vote import Explanation
+
+TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's id.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the HTTP API's JSON.")]
+
+
+class Decision(StrEnum):
+    """How a person ends an escalated task."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+
+
+def submit(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A task in YAML or JSON; - is standard input.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the task to its end.")] = False,
+    key: Annotated[str | None, typer.Option("--key", help="Idempotency key: the same finds the same task.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Submit a task."""
+    content, media_type = _read_file(file)
+    client = GatewayClient(read_settings())
+    try:
+        task = client.submit(content, media_type, key or str(uuid7()))
+    except CliError as error:
+        if error.code is not ExitCode.USAGE:
+            raise
+        told = (f"{line(file)}: {fault}" for fault in str(error).splitlines())
+        raise CliError("\n".join(told), ExitCode.USAGE) from error
+    if watch:
+        raise typer.Exit(watch_task(client, task_path(task["task_id"]), as_json=as_json))
+    if as_json:
+        print(json.dumps(task))
+        return
+    print(f"task {task['task_id']}")
+    if sys.stdout.isatty():
+        print(f"follow it: golden watch {task['task_id']}")
+
+
+def watch(task_id: TaskId, as_json: Json = False) -> None:
+    """Follow a task to its end, live."""
+    raise typer.Exit(watch_task(GatewayClient(read_settings()), task_path(task_id), as_json=as_json))
+
+
+def result(task_id: TaskId, as_json: Json = False) -> None:
+    """Show the code, the test report, the votes and the tokens of a task that has ended."""
+    found = GatewayClient(read_settings()).get(f"{task_path(task_id)}/result")
+    told = TaskResult.model_validate_json(json.dumps(found))
+    if as_json:
+        print(json.dumps(found))
+    else:
+        cli_show.show_result(console(), told)
+    raise typer.Exit(exit_code_of(told.state))
+
+
+def consensus(task_id: TaskId, as_json: Json = False) -> None:
+    """Show who voted how, what it counted for, and why."""
+    found = GatewayClient(read_settings()).get(f"{task_path(task_id)}/consensus")
+    if as_json:
+        print(json.dumps(found))
+    else:
+        cli_show.show_consensus(console(), Explanation.model_validate_json(json.dumps(found)))
+
+
+def list_tasks(
+    state: Annotated[TaskState | None, typer.Option("--state", help="Only tasks in this state.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100, help="How many at most.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List tasks, newest first."""
+    query: dict[str, Any] = {"limit": limit, **({"state": state.value} if state else {})}
+    page = GatewayClient(read_settings()).get("/v1/tasks", **query)
+    if as_json:
+        print(json.dumps(page))
+    else:
+        cli_show.show_tasks(console(), (TaskView.model_validate(task) for task in page["items"]))
+
+
+def cancel(task_id: TaskId, as_json: Json = False) -> None:
+    """Cancel a task; it ends as soon as its running steps have stopped."""
+    task = GatewayClient(read_settings()).post(f"{task_path(task_id)}/cancel")
+    print(json.dumps(task) if as_json else f"task {task['task_id']} is being cancelled")
+
+
+def decide(
+    task_id: TaskId,
+    decision: Annotated[Decision, typer.Argument(help="How it ends.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is recorded.")],
+    as_json: Json = False,
+) -> None:
+    """Decide on an escalated task; not on one of your own."""
+    body = {"decision": decision.value, "reason": reason}
+    task = GatewayClient(read_settings()).post(f"{task_path(task_id)}/decision", body)
+    print(json.dumps(task) if as_json else f"task {task['task_id']}: {decision.value} recorded")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (submit, watch, result, consensus, cancel, decide):
+        app.command()(command)
+    app.command("tasks")(list_tasks)
+
+
+def _read_file(name: str) -> tuple[bytes, str]:
+    """The content of FILE and its media type: by its name, or for standard input by its first character."""
+    try:
+        content = sys.stdin.buffer.read(MAX_BODY + 1) if name == "-" else _read_capped(Path(name))
+    except OSError as error:
+        raise CliError(f"{line(name)}: {error.strerror or 'cannot be read'}", ExitCode.USAGE) from error
+    if len(content) > MAX_BODY:
+        raise CliError(f"{line(name)}: is larger than {MAX_BODY:,} bytes", ExitCode.USAGE)
+    is_json = name.endswith(".json") or (name == "-" and content.lstrip().startswith(b"{"))
+    return content, "application/json" if is_json else "application/yaml"
+
+
+def _read_capped(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_BODY + 1)

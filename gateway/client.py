@@ -1,0 +1,180 @@
+"""The CLI's way to the gateway: HTTP, and errors as one clear line with an exit code."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from gateway.terminal import line
+from schema.messages.task import TaskEvent, TaskState
+from schema.settings import Settings
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 30.0
+SILENT_SECONDS = 45.0
+"""An event stream pings more often than this: a longer silence is a dead connection."""
+ATTEMPTS = 4
+
+
+class ExitCode(IntEnum):
+    """What a script may rely on (design §6)."""
+
+    DONE = 0
+    NOT_ACCEPTED = 1
+    USAGE = 2
+    REFUSED = 3
+    UNREACHABLE = 4
+    NOT_FINAL = 5
+
+
+class CliError(Exception):
+    """Ends a command: lines for standard error and the exit code."""
+
+    def __init__(self, message: str, code: ExitCode) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class StreamBroken(Exception):
+    """An event stream ended before its task did."""
+
+
+def exit_code_of(state: TaskState) -> ExitCode:
+    """How a task's state ends a command that waited for it."""
+    if state is TaskState.ACCEPTED:
+        return ExitCode.DONE
+    return ExitCode.NOT_ACCEPTED if state.final else ExitCode.NOT_FINAL
+
+
+class GatewayClient:
+    """The HTTP API as the CLI needs it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.url = settings.gateway_url.rstrip("/")
+        self._http = httpx.Client(
+            headers={"Authorization": f"Bearer {_read_token(settings)}"},
+            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            # A proxy of the environment has no business between a machine and itself.
+            trust_env=not self.url.startswith(("http://127.", "http://localhost", "http://[::1]")),
+        )
+
+    def submit(self, content: bytes, media_type: str, key: str) -> dict[str, Any]:
+        """Submit a task. The key makes it safe to try again when an answer got lost."""
+        headers = {"Content-Type": media_type, "Idempotency-Key": key}
+        for attempt in range(1, ATTEMPTS):
+            try:
+                return self._send("POST", "/v1/tasks", content=content, headers=headers)
+            except CliError as error:
+                if error.code is not ExitCode.UNREACHABLE or isinstance(error.__cause__, httpx.ConnectError):
+                    raise
+                time.sleep(attempt)
+        return self._send("POST", "/v1/tasks", content=content, headers=headers)
+
+    def get(self, path: str, **params: str | int) -> dict[str, Any]:
+        """The JSON of a GET."""
+        return self._send("GET", path, params=params)
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The JSON of a POST."""
+        return self._send("POST", path, json=body)
+
+    def events(self, task: str, after: int) -> Iterator[TaskEvent]:
+        """The events of one connection, from the one after `after` on.
+
+        Raises:
+            StreamBroken: the connection was lost or could not be made.
+        """
+        timeout = httpx.Timeout(SILENT_SECONDS, connect=CONNECT_SECONDS)
+        headers = {"Last-Event-ID": str(after), "Accept": "text/event-stream"}
+        try:
+            with self._http.stream("GET", f"{self.url}{task}/events", headers=headers, timeout=timeout) as response:
+                if response.status_code >= 500:
+                    raise StreamBroken
+                if response.is_error:
+                    response.read()
+                    raise _refusal(response, self.url)
+                yield from _parse_events(response.iter_lines())
+        except httpx.TransportError as error:
+            raise StreamBroken from error
+
+    def _send(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        try:
+            response = self._http.request(method, self.url + path, **options)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise CliError(f"GOLDEN_URL is not a URL: {line(self.url)}", ExitCode.USAGE) from error
+        except httpx.TransportError as error:
+            raise CliError(
+                f"cannot reach the gateway at {self.url}: is the stack up? (golden up)", ExitCode.UNREACHABLE
+            ) from error
+        if response.is_error:
+            raise _refusal(response, self.url)
+        body = _json_object(response)
+        if body is None:
+            raise CliError(f"what answers at {self.url} is not a gateway", ExitCode.UNREACHABLE)
+        return body
+
+
+def task_path(task_id: str) -> str:
+    """The path of the task that a person named."""
+    return f"/v1/tasks/{quote(task_id.strip(), safe='')}"
+
+
+def _read_token(settings: Settings) -> str:
+    if settings.token is not None:
+        token = settings.token.get_secret_value().strip()
+    else:
+        try:
+            token = settings.token_file.read_text().strip()
+        except OSError:
+            token = ""
+    if not token:
+        raise CliError("no token: run `golden up`, or set GOLDEN_TOKEN", ExitCode.REFUSED)
+    if not token.isascii() or not token.isprintable():
+        raise CliError("the token is not one: run `golden token issue`", ExitCode.REFUSED)
+    return token
+
+
+def _refusal(response: httpx.Response, url: str) -> CliError:
+    problem = _json_object(response)
+    if problem is None or "type" not in problem:
+        return CliError(f"what answers at {url} is not a gateway: status {response.status_code}", ExitCode.UNREACHABLE)
+    code = _code_of(response.status_code, str(problem["type"]))
+    faults = problem.get("errors") or ()
+    if faults:
+        return CliError("\n".join(f"{line(fault['field'])}: {line(fault['message'])}" for fault in faults), code)
+    return CliError(f"{line(problem.get('title', ''))}: {line(problem.get('detail', ''))}", code)
+
+
+def _code_of(status: int, problem_type: str) -> ExitCode:
+    if problem_type.endswith("/task-not-final"):
+        return ExitCode.NOT_FINAL
+    if status in (401, 403, 409, 429):
+        return ExitCode.REFUSED
+    return ExitCode.UNREACHABLE if status >= 500 else ExitCode.USAGE
+
+
+def _json_object(response: httpx.Response) -> dict[str, Any] | None:
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _parse_events(lines: Iterator[str]) -> Iterator[TaskEvent]:
+    """Server-sent events as the gateway writes them: one line of data each; comments are pings."""
+    fields: dict[str, str] = {}
+    for text in lines:
+        if text:
+            name, _, value = text.partition(":")
+            fields[name] = value.removeprefix(" ")
+            continue
+        if {"id", "event", "data"} <= set(fields):
+            yield TaskEvent.model_validate(
+                {"sequence": int(fields["id"]), "event": fields["event"], "data": json.loads(fields["data"])}
+            )
+        fields = {}

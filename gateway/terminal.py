@@ -1,0 +1,42 @@
+"""What the CLI may print: text of models and clients without anything that a terminal would obey."""
+
+import unicodedata
+
+from rich.console import Console
+from rich.text import Text
+
+PIPED_WIDTH = 140
+
+_KEPT = frozenset("\n\t")
+_DECEPTIVE = frozenset(
+    "\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
+
+
+def clean(text: object) -> str:
+    """`text` with every control, unpaired and direction-changing character replaced."""
+    return "".join("\ufffd" if _is_hostile(character) else character for character in str(text))
+
+
+def line(text: object) -> str:
+    """`text` cleaned, as one line."""
+    return " ".join(clean(text).split())
+
+
+def plain(text: object, style: str = "") -> Text:
+    """`text` cleaned, for rich; never read as markup."""
+    return Text(clean(text), style=style)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that reads no markup out of what it prints."""
+    made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    if not made.is_terminal:
+        made.width = PIPED_WIDTH
+    return made
+
+
+def _is_hostile(character: str) -> bool:
+    if character in _KEPT:
+        return False
+    return character in _DECEPTIVE or unicodedata.category(character) in ("Cc", "Cs")

@@ -1,0 +1,110 @@
+"""The role and permission table of design §4, cell by cell, and the routes that it guards."""
+
+import itertools
+
+import pytest
+
+from gateway.authorisation import GRANTS, ROLES, Allowed, Denied, Permission, Principal, Role, decide
+from gateway.operations import Operation
+from gateway.routes import OPERATIONS, PUBLIC_OPERATIONS
+
+# As the design prints it, one letter a role: admin, operator, developer, approver, viewer.
+TABLE = {
+    "tasks:read": "aodpv",
+    "governance:read": "aodpv",
+    "tasks:submit": "ad",
+    "sandbox:execute": "ad",
+    "learning:propose": "ad",
+    "tasks:cancel": "aod",
+    "tasks:decide": "ap",
+    "approvals:decide": "ap",
+    "approvals:read": "aodp",
+    "dead-letters:read": "aod",
+    "budgets:read": "aod",
+    "circuits:read": "aod",
+    "dead-letters:redrive": "ao",
+    "prompts:rollback": "ao",
+    "budgets:write": "a",
+    "tokens:issue": "a",
+    "codec:decode": "a",
+    "audit:read": "ao",
+}
+LETTERS: dict[Role, str] = {"admin": "a", "operator": "o", "developer": "d", "approver": "p", "viewer": "v"}
+CELLS = list(itertools.product(ROLES, Permission))
+
+
+def principal(role: Role, sub: str = "ann") -> Principal:
+    return Principal(sub=sub, role=role, tenant="t1", jti="1")
+
+
+def test_the_table_has_every_permission_and_every_role() -> None:
+    assert set(TABLE) == {permission.value for permission in Permission} == {each.value for each in GRANTS}
+    assert set(LETTERS) == set(ROLES)
+
+
+@pytest.mark.parametrize(("role", "permission"), CELLS)
+def test_a_role_has_exactly_the_permissions_of_the_table(role: Role, permission: Permission) -> None:
+    allowed = isinstance(decide(principal(role), permission), Allowed)
+
+    assert allowed == (LETTERS[role] in TABLE[permission.value])
+
+
+@pytest.mark.parametrize(("role", "permission"), CELLS)
+def test_an_owner_never_gives_what_the_role_has_not(role: Role, permission: Permission) -> None:
+    if isinstance(decide(principal(role), permission), Denied):
+        assert isinstance(decide(principal(role), permission, owner="ann"), Denied)
+        assert isinstance(decide(principal(role), permission, owner="bob"), Denied)
+
+
+def test_a_developer_cancels_only_what_they_submitted() -> None:
+    assert decide(principal("developer"), Permission.TASKS_CANCEL, owner="ann") == Allowed()
+    assert isinstance(decide(principal("developer"), Permission.TASKS_CANCEL, owner="bob"), Denied)
+
+
+@pytest.mark.parametrize("role", ["admin", "operator"])
+def test_admins_and_operators_cancel_everybodys(role: Role) -> None:
+    assert decide(principal(role), Permission.TASKS_CANCEL, owner="bob") == Allowed()
+
+
+@pytest.mark.parametrize("permission", [Permission.TASKS_DECIDE, Permission.APPROVALS_DECIDE])
+@pytest.mark.parametrize("role", ["admin", "approver"])
+def test_nobody_decides_on_what_they_submitted(role: Role, permission: Permission) -> None:
+    assert isinstance(decide(principal(role), permission, owner="ann"), Denied)
+    assert decide(principal(role), permission, owner="bob") == Allowed()
+
+
+def test_a_denial_says_why_without_naming_the_owner() -> None:
+    outcome = decide(principal("viewer"), Permission.TASKS_SUBMIT, owner="bob")
+
+    assert outcome == Denied("the role viewer has no permission tasks:submit")
+
+
+def test_every_route_has_a_permission_or_is_on_the_short_public_list() -> None:
+    assert all(isinstance(operation.permission, Permission) for operation in OPERATIONS)
+    assert {operation.path for operation in PUBLIC_OPERATIONS} == {
+        "/healthz",
+        "/readyz",
+        "/.well-known/jwks.json",
+        "/openapi.json",
+        "/docs",
+    }
+
+
+def test_every_route_whose_decision_depends_on_the_owner_finds_them() -> None:
+    def depends(operation: Operation) -> bool:
+        return operation.permission in (Permission.TASKS_CANCEL, Permission.TASKS_DECIDE)
+
+    assert [each.path for each in OPERATIONS if depends(each) and each.owner is None] == []
+
+
+def test_the_routes_ask_for_the_permissions_of_the_design() -> None:
+    assert {(each.method, each.path): each.permission.value for each in OPERATIONS} == {
+        ("POST", "/v1/tasks"): "tasks:submit",
+        ("GET", "/v1/tasks"): "tasks:read",
+        ("GET", "/v1/tasks/{task_id}"): "tasks:read",
+        ("GET", "/v1/tasks/{task_id}/result"): "tasks:read",
+        ("GET", "/v1/tasks/{task_id}/consensus"): "tasks:read",
+        ("GET", "/v1/tasks/{task_id}/events"): "tasks:read",
+        ("POST", "/v1/tasks/{task_id}/cancel"): "tasks:cancel",
+        ("POST", "/v1/tasks/{task_id}/decision"): "tasks:decide",
+    }
