@@ -23,8 +23,9 @@ from deploy.sandbox import frames
 from schema.errors import FinalError, IsolationRequired, SandboxBusy, SandboxUnavailable, SettingsError
 from schema.messages.sandbox import Isolation, SandboxJob, SandboxLimits, SandboxRun, Usage
 
-GVISOR_PIDS = 1024
-"""Docker's limit of processes ends all of gVisor at once, so it is far above what the runner lets a candidate have."""
+GVISOR_PIDS = 4096
+"""Docker's limit of processes ends all of gVisor at once, and counts several of its threads for each process inside;
+so it is far above what the runner lets a candidate have."""
 RUNNER_PIDS = 8
 PYTHON_EXIT = 2
 SELF_CHECK = SandboxJob(files={}, command=("python", "-c", "import os; print(os.getuid())"))
@@ -212,10 +213,13 @@ class DockerSandboxPool:
 
 
 def _connect() -> docker.DockerClient:
+    client = None
     try:
         client = docker.from_env(timeout=60)
         client.ping()
     except NO_ANSWER as error:
+        if client is not None:
+            client.close()
         raise SandboxUnavailable(f"the Docker daemon does not answer: {error}") from error
     return client
 

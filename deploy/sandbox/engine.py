@@ -36,10 +36,13 @@ Say = Callable[[str], None]
 
 def connect(timeout: int = 10) -> docker.DockerClient:
     """A client of the engine that the environment names, or of the local one; SettingsError when none answers."""
+    client = None
     try:
         client = docker.from_env(timeout=timeout)
         client.ping()
     except NO_ANSWER as error:
+        if client is not None:
+            client.close()
         remedy = f"start it, or as root on Debian or Ubuntu run `{SETUP}`"
         raise SettingsError(f"the Docker daemon does not answer ({error}): {remedy}") from error
     return client

@@ -64,7 +64,7 @@ def plan(command: list[str], files: dict[str, str], tests: dict[str, str]) -> Pl
 FIXED = (
     "--rootdir=/work",
     "--confcutdir=/work",
-    "--import-mode=append",
+    "--import-mode=importlib",
     "--disable-plugin-autoload",
     "--capture=no",
     "--tb=short",

@@ -49,11 +49,11 @@ class Reporter:
         self._tell(kind="finished", status=int(exitstatus))
 
 
-def run(arguments: Sequence[str], report: int) -> int:
-    """Run pytest here and give its exit code. The workspace comes last on the path: it can't stand in for pytest."""
+def run(arguments: Sequence[str], folders: Sequence[str], report: int) -> int:
+    """Run pytest here and give its exit code. `folders` come last on the path: they can't stand in for pytest."""
     sys.argv = ["pytest"]
     # The runner's own package makes room for a candidate's of the same name.
-    sys.path = [*sys.path[1:], os.getcwd()]  # noqa: PTH109
+    sys.path = [*sys.path[1:], *folders]
     for name in [name for name in sys.modules if name.partition(".")[0] == "deploy"]:
         del sys.modules[name]
     # Byte code is neither written nor looked for where the candidate could put it.

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from deploy.sandbox import frames, judge, supervisor, workspace
@@ -108,7 +109,8 @@ def pytest_work(plan: judge.Plan) -> Callable[[int], int]:
 
         os.environ.update(ENVIRONMENT)
         os.chdir(workspace.ROOT)
-        return report_plugin.run(plan.arguments, report)
+        folders = [str(Path(workspace.ROOT, path).parent) for path in plan.test_files]
+        return report_plugin.run(plan.arguments, list(dict.fromkeys([workspace.ROOT, *folders])), report)
 
     return work
 

@@ -153,6 +153,8 @@ class _Watch:
         """Look for limits that still show, end every process, take the last output."""
         ended = self.ended
         by_us = self.status is None
+        # A crowd that runs would keep us from looking and from killing.
+        _signal_all(signal.SIGSTOP)
         if ended.limit in (None, "timeout") and self._crowded():
             ended.limit = "processes"
         self._kill_all()
@@ -170,8 +172,7 @@ class _Watch:
     def _kill_all(self) -> None:
         alive = True
         while alive:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(-1, signal.SIGKILL)
+            _signal_all(signal.SIGKILL)
             alive = self._reap(0)
 
     def _crowded(self) -> bool:
@@ -242,6 +243,12 @@ def _probe(limits: Limits) -> None:
         code = EXIT_AT_LIMIT if error.errno == errno.EAGAIN else 0
     finally:
         os._exit(code)
+
+
+def _signal_all(number: int) -> None:
+    """Send a signal to every process but this one."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, number)
 
 
 def _disk_full() -> bool:

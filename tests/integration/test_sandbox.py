@@ -1,6 +1,7 @@
 """The sandbox, for real: Docker, gVisor, the image, the runner and the pool."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import time
@@ -173,9 +174,10 @@ async def test_the_limits_of_a_job_can_be_small_or_large(pool: DockerSandboxPool
 async def test_two_hundred_processes_are_possible_where_the_job_allows_them(pool: DockerSandboxPool) -> None:
     code = (
         "import os, time\npids = []\nfor _ in range(200):\n    pid = os.fork()\n    if pid == 0:\n"
-        "        time.sleep(2)\n        os._exit(0)\n    pids.append(pid)\nfor pid in pids:\n    os.waitpid(pid, 0)\nprint(len(pids))\n"
+        "        time.sleep(2)\n        os._exit(0)\n    pids.append(pid)\n"
+        "for pid in pids:\n    os.waitpid(pid, 0)\nprint(len(pids))\n"
     )
-    run = await pool.run(python(code, processes=256))
+    run = await pool.run(python(code, processes=256, memory_mb=1024))
     assert (run.limit, run.stdout) == (None, "200\n"), run
 
 
@@ -372,10 +374,12 @@ async def test_without_gvisor_the_result_says_so(sandboxed: None) -> None:
     await pool.close()
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 async def test_a_pool_without_an_engine_is_unavailable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
     with pytest.raises(SandboxUnavailable, match="does not answer"):
         await make_pool().start()
+    gc.collect()  # docker-py leaves a socket behind that could not connect
 
 
 WORKER = """
