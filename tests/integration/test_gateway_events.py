@@ -22,8 +22,7 @@ from schema.messages.task import TaskState
 from schema.settings import Settings
 from schema.story import append_event, move
 from tests.integration.conftest import running_gateway
-from tests.integration.test_gateway import submit, tenant_name
-from tests.support.http import client
+from tests.support.http import client, submit, tenant_name
 from tests.support.parts import free_port
 
 Token = Callable[..., str]

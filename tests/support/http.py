@@ -1,8 +1,13 @@
 """A client of the gateway for tests, and a task that is valid but for what a test changes."""
 
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx
+from sqlalchemy import Table, func, select, update
+
+from schema.database import Database
+from schema.tables import tasks
 
 SPEC: dict[str, Any] = {
     "title": "Add two numbers",
@@ -21,3 +26,37 @@ def client(url: str, token: str | None, **headers: str) -> httpx.AsyncClient:
 def spec(**changes: Any) -> dict[str, Any]:
     """The valid task with some fields changed."""
     return {**SPEC, **changes}
+
+
+def tenant_name() -> str:
+    """A tenant that no other test has."""
+    return f"t-{uuid4().hex[:12]}"
+
+
+async def submit(http: httpx.AsyncClient, **changes: Any) -> dict[str, Any]:
+    """Submit the valid task with some fields changed; it must be accepted."""
+    response = await http.post("/v1/tasks", json=spec(**changes))
+    assert response.status_code == 202, response.text
+    return dict(response.json())
+
+
+async def set_task(database: Database, task: dict[str, Any], **values: Any) -> None:
+    """Change a task's row behind everybody's back."""
+    async with database.service() as connection:
+        await connection.execute(update(tasks).where(tasks.c.task_id == UUID(task["task_id"])).values(**values))
+
+
+def problem(response: httpx.Response) -> str:
+    """The name of the problem that a response tells."""
+    assert response.headers["content-type"] == "application/problem+json", response.text
+    body = response.json()
+    assert body["status"] == response.status_code
+    assert body["request_id"] == response.headers["x-request-id"]
+    return str(body["type"]).removeprefix("https://golden.invalid/problems/")
+
+
+async def count(database: Database, table: Table, tenant: str) -> int:
+    """How many rows of a table a tenant has."""
+    async with database.service() as connection:
+        found = await connection.execute(select(func.count()).select_from(table).where(table.c.tenant == tenant))
+        return int(found.scalar_one())

@@ -171,7 +171,7 @@ def test_a_token_with_a_wrong_header_is_refused(
 
 
 def test_an_unsigned_token_is_refused(verifier: Verifier) -> None:
-    assert isinstance(verifier.authenticate(jwt.encode(_good_claims(), None, algorithm="none")), Refused)
+    assert isinstance(verifier.authenticate(jwt.encode(_good_claims(), "", algorithm="none")), Refused)
 
 
 def test_a_token_of_another_key_under_our_kid_is_refused(settings: Settings, verifier: Verifier) -> None:
