@@ -1,5 +1,6 @@
 """`golden`, the command line: a client of the HTTP API, and the starter of the processes."""
 
+import importlib
 import os
 import re
 import sys
@@ -76,18 +77,22 @@ def issue(
 @database.command("upgrade")
 def upgrade() -> None:
     """Bring the database to this release's version."""
+    from sqlalchemy.exc import OperationalError
+
     from schema.migrate import upgrade as run_migrations
 
-    run_migrations(read_settings().database("migrator"))
+    try:
+        run_migrations(read_settings().database("migrator"))
+    except OperationalError as error:
+        raise CliError(f"cannot reach the database: {error.orig}", ExitCode.UNREACHABLE) from error
     print("the database is up to date")
 
 
 @app.command()
 def worker(kind: Annotated[WorkerKind, typer.Argument(help="Which worker.")]) -> None:
     """Run a worker in the foreground."""
-    from workers.main import run
-
-    run(kind.value, read_settings())
+    # Not an import: the workers are another program, which this one only starts.
+    importlib.import_module("workers.main").run(kind.value, read_settings())
 
 
 @app.command()
@@ -110,7 +115,7 @@ def main() -> None:
         app()
     except CliError as error:
         for text in str(error).splitlines():
-            print(f"golden: {text}", file=sys.stderr)
+            print(f"golden: {line(text)}", file=sys.stderr)
         sys.exit(error.code)
     except GoldenError as error:
         print(f"golden: {line(error)}", file=sys.stderr)

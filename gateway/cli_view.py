@@ -1,5 +1,6 @@
 """The live view of a task: what its events have told so far, as rich draws it."""
 
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,9 +35,21 @@ class Story:
         self._candidates: dict[int, dict[str, Any]] = {}
         self._ballots: dict[tuple[int, str], dict[str, Any]] = {}
         self._verdict: dict[str, Any] | None = None
+        self._spinner = Spinner("dots")
+        # rich draws from a thread of its own, while events come in.
+        self._lock = threading.Lock()
 
     def apply(self, event: TaskEvent) -> None:
         """Take one event."""
+        with self._lock:
+            self._apply(event)
+
+    def render(self) -> RenderableType:
+        """The view as of now."""
+        with self._lock:
+            return self._render()
+
+    def _apply(self, event: TaskEvent) -> None:
         data = event.data
         if event.event == "state":
             self._state = str(data["state"])
@@ -50,8 +63,7 @@ class Story:
             self._state = str(data["state"])
             self._verdict = data
 
-    def render(self) -> RenderableType:
-        """The view as of now."""
+    def _render(self) -> RenderableType:
         parts: list[RenderableType] = [self._head()]
         if self._steps:
             parts.append(self._step_table())
@@ -68,7 +80,10 @@ class Story:
         text = Text.assemble(
             plain(self._view.title, "bold"), "  ", plain(self._state, style), f"\ntask {self._view.task_id}"
         )
-        return text if TaskState(self._state).final else Spinner("dots", text)
+        if TaskState(self._state).final:
+            return text
+        self._spinner.update(text=text)
+        return self._spinner
 
     def _step_table(self) -> Table:
         table = _table("step", "", "seconds", "")

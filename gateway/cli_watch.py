@@ -25,14 +25,16 @@ Show = Callable[[TaskEvent], None]
 
 def watch(client: GatewayClient, task: str, *, as_json: bool) -> ExitCode:
     """Show a task's events until it ends or needs a person; the exit code tells how it stands."""
-    if as_json:
-        return _watch_json(client, task)
-    if sys.stdout.isatty():
-        return _watch_live(client, task)
-    return _watch_lines(client, task)
+    for_people = _watch_live if sys.stdout.isatty() else _watch_lines
+    try:
+        return (_watch_json if as_json else for_people)(client, task)
+    except KeyboardInterrupt:
+        print(f"the task goes on: golden watch {task.rpartition('/')[2]}", file=sys.stderr)
+        return ExitCode.INTERRUPTED
 
 
 def _watch_json(client: GatewayClient, task: str) -> ExitCode:
+    client.get(task)  # so that a gateway that is not there is told now, and not after all patience
     state = _run(client, task, lambda event: print(event.model_dump_json(), flush=True))
     print(json.dumps(client.get(task)), flush=True)
     return exit_code_of(state)
@@ -51,7 +53,7 @@ def _watch_live(client: GatewayClient, task: str) -> ExitCode:
     view = TaskView.model_validate(client.get(task))
     story = Story(view)
     screen = console()
-    with Live(get_renderable=story.render, console=screen, refresh_per_second=5, vertical_overflow="visible"):
+    with Live(get_renderable=story.render, console=screen, refresh_per_second=5):
         state = _run(client, task, story.apply)
     if state in WAITING:
         screen.print(_what_to_do(state, str(view.task_id)))

@@ -29,6 +29,7 @@ class ExitCode(IntEnum):
     REFUSED = 3
     UNREACHABLE = 4
     NOT_FINAL = 5
+    INTERRUPTED = 130
 
 
 class CliError(Exception):

@@ -16,7 +16,6 @@ from gateway.operations import answer
 from gateway.problems import ALREADY_DECIDED, TASK_FINAL, TASK_NOT_ESCALATED, Problem, not_found
 from gateway.services import Call
 from gateway.task_views import read_task
-from gateway.values import read_idempotency_key
 from schema import engine
 from schema.messages.base import Message
 from schema.messages.task import TaskState, Text
@@ -37,10 +36,9 @@ class DecisionRequest(Message):
 
 async def cancel_task(call: Call) -> Response:
     """Ask for a task's end; the workflow stops what runs and writes the verdict."""
-    key = read_idempotency_key(call.request.headers)
     async with call.services.database.tenant(call.tenant) as connection:
         row = await _lock(connection, call)
-        if not await _repeats(connection, call, key, "cancel", {}):
+        if not await _repeats(connection, call, "cancel", {}):
             if TaskState(row.state).final:
                 raise Problem(TASK_FINAL, f"the task is {row.state}", state=row.state)
             await connection.execute(
@@ -61,10 +59,9 @@ async def cancel_task(call: Call) -> Response:
 async def decide_task(call: Call) -> Response:
     """Record how an escalated task ends; the workflow is woken and reads it."""
     request = call.body(DecisionRequest)
-    key = read_idempotency_key(call.request.headers)
     async with call.services.database.tenant(call.tenant) as connection:
         row = await _lock(connection, call)
-        if not await _repeats(connection, call, key, "decision", request.model_dump()):
+        if not await _repeats(connection, call, "decision", request.model_dump()):
             await _record(connection, call, request, TaskState(row.state))
         view = await read_task(connection, call, call.task_id)
     if not view.state.final:
@@ -83,8 +80,9 @@ async def _lock(connection: AsyncConnection, call: Call) -> Row[Any]:
     return row
 
 
-async def _repeats(connection: AsyncConnection, call: Call, key: str | None, act: str, body: dict[str, Any]) -> bool:
+async def _repeats(connection: AsyncConnection, call: Call, act: str, body: dict[str, Any]) -> bool:
     """Whether this very act was done before under the same key."""
+    key = call.idempotency_key
     if key is None:
         return False
     route = f"POST /v1/tasks/{{task_id}}/{act}"

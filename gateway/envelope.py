@@ -1,6 +1,7 @@
 """Around every request: its id, the headers that every answer has, errors as problems, a count and a log line."""
 
 import time
+import traceback
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,6 +19,9 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+PROBES = frozenset({"/healthz", "/readyz"})
+"""Asked every few seconds: one line each would drown the rest."""
 
 log = structlog.get_logger(__name__)
 
@@ -38,9 +42,10 @@ class Envelope:
             try:
                 await self._app(scope, receive, answer.send)
             except Exception as error:
-                if answer.status is not None:
-                    raise  # too late for another answer: the server closes the connection
-                await respond(_problem(error), request_id)(scope, receive, answer.send)
+                problem = _problem(error)
+                # Where an answer has begun it is too late for another: the server closes the connection.
+                if answer.status is None:
+                    await respond(problem, request_id)(scope, receive, answer.send)
             finally:
                 answer.log()
 
@@ -49,7 +54,8 @@ def _problem(error: Exception) -> Problem:
     problem = problem_of(error)
     if problem is not None:
         return problem
-    log.error("unexpected error", exc_info=error)
+    # Without the error's own text, which may quote what a client sent.
+    log.error("unexpected error", error=type(error).__name__, trace=traceback.format_tb(error.__traceback__))
     return Problem(INTERNAL_ERROR, "the error was logged under the request's id")
 
 
@@ -76,7 +82,8 @@ class _Answer:
 
     def log(self) -> None:
         """One line without query and body: both may hold what no log should."""
-        log.info(
+        write = log.debug if self._route in PROBES else log.info
+        write(
             "answered",
             method=self._scope["method"],
             route=self._route,

@@ -8,10 +8,10 @@ from starlette.responses import Response
 
 from gateway.authorisation import EVERY_TENANT, Denied, Permission, Principal, decide
 from gateway.bodies import read_body
-from gateway.operations import Operation
+from gateway.operations import KEY_HEADER, Operation
 from gateway.problems import FORBIDDEN, UNAUTHENTICATED, Problem, faults_of, invalid
 from gateway.services import Call, Services
-from gateway.values import read_bearer
+from gateway.values import read_bearer, read_idempotency_key
 from schema.messages.base import Message, Tenant
 
 TENANT_HEADER = "Golden-Tenant"
@@ -31,6 +31,7 @@ async def serve(operation: Operation, request: Request, services: Services) -> R
         request=request,
         principal=principal,
         tenant=_tenant_of(principal, request),
+        idempotency_key=read_idempotency_key(request.headers) if KEY_HEADER in operation.headers else None,
         given_query=_read_query(request, operation.query),
         given_body=body,
     )

@@ -18,6 +18,7 @@ from gateway.app import create_app
 from gateway.feed import EventFeed
 from schema import engine
 from schema.database import Database
+from schema.errors import SettingsError
 from schema.logs import configure_logs
 from schema.settings import Settings
 
@@ -54,7 +55,7 @@ class GatewayServer(uvicorn.Server):
 def run(settings: Settings) -> NoReturn:
     """Serve until SIGTERM or Ctrl-C, and end the process."""
     configure_logs(settings.log_level, "gateway")
-    start_http_server(settings.metrics_port, addr=settings.gateway_host)
+    _serve_metrics(settings)
     code = 0
     try:
         asyncio.run(serve(settings))
@@ -64,6 +65,13 @@ def run(settings: Settings) -> NoReturn:
     sys.stdout.flush()
     # Temporal's client keeps threads that can crash the interpreter's exit.
     os._exit(code)
+
+
+def _serve_metrics(settings: Settings) -> None:
+    try:
+        start_http_server(settings.metrics_port, addr=settings.gateway_host)
+    except OSError as error:
+        raise SettingsError(f"port {settings.metrics_port} is taken: set GOLDEN_METRICS_PORT to another") from error
 
 
 async def serve(settings: Settings) -> None:

@@ -17,6 +17,8 @@ Handler = Callable[[Call], Awaitable[Response]]
 PublicHandler = Callable[[Request, Services], Awaitable[Response]]
 FindOwner = Callable[[Call], Awaitable[str]]
 
+KEY_HEADER = "Idempotency-Key"
+
 
 class NoQuery(Message):
     """A route without a query takes none, so that a misspelt one is told."""

@@ -2,7 +2,7 @@
 
 from gateway import decisions, docs, events, health, openapi, submission, task_views, tasks
 from gateway.authorisation import Permission
-from gateway.operations import Operation, PublicOperation
+from gateway.operations import KEY_HEADER, Operation, PublicOperation
 from gateway.problems import (
     ALREADY_DECIDED,
     DATABASE_UNAVAILABLE,
@@ -18,7 +18,6 @@ from schema.messages.vote import Explanation
 
 TASKS = "/v1/tasks"
 TASK = f"{TASKS}/{{task_id}}"
-KEY = "Idempotency-Key"
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -30,7 +29,7 @@ OPERATIONS: tuple[Operation, ...] = (
         status=202,
         takes=TaskSpec,
         returns=TaskView,
-        headers=(KEY,),
+        headers=(KEY_HEADER,),
         problems=(KEY_REUSED,),
     ),
     Operation(
@@ -88,7 +87,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Cancel a task",
         status=202,
         returns=TaskView,
-        headers=(KEY,),
+        headers=(KEY_HEADER,),
         owner=task_views.find_submitter,
         problems=(NOT_FOUND, TASK_FINAL, KEY_REUSED),
     ),
@@ -100,7 +99,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Decide on an escalated task",
         takes=decisions.DecisionRequest,
         returns=TaskView,
-        headers=(KEY,),
+        headers=(KEY_HEADER,),
         owner=task_views.find_submitter,
         problems=(NOT_FOUND, TASK_NOT_ESCALATED, ALREADY_DECIDED, KEY_REUSED),
     ),

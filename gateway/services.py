@@ -38,6 +38,7 @@ class Call:
     request: Request
     principal: Principal
     tenant: str
+    idempotency_key: str | None
     given_query: BaseModel | None
     given_body: BaseModel | None
 

@@ -16,7 +16,6 @@ from gateway.operations import answer
 from gateway.problems import invalid
 from gateway.services import Call
 from gateway.task_views import read_task, task_path
-from gateway.values import read_idempotency_key
 from schema import engine
 from schema.messages.task import TaskSpec, TaskState, TaskView
 from schema.story import append_event
@@ -33,18 +32,17 @@ log = structlog.get_logger(__name__)
 async def submit_task(call: Call) -> Response:
     """Accept a task; the same key and body find the task of the first time."""
     spec = call.body(TaskSpec)
-    key = read_idempotency_key(call.request.headers)
     if spec.image not in call.services.settings.sandbox_images:
         known = ", ".join(sorted(call.services.settings.sandbox_images))
         raise invalid([("image", f"is not one of the images here: {known}")])
-    view = await _accept(call, spec, key)
+    view = await _accept(call, spec)
     if view.state is TaskState.SUBMITTED:
         await _start(call, view)
     return answer(view, 202, {"Location": task_path(view.task_id)})
 
 
-async def _accept(call: Call, spec: TaskSpec, key: str | None) -> TaskView:
-    task_id = uuid7()
+async def _accept(call: Call, spec: TaskSpec) -> TaskView:
+    task_id, key = uuid7(), call.idempotency_key
     async with call.services.database.tenant(call.tenant) as connection:
         if key is not None:
             # Of what the client said, without our defaults, so that a release with new fields changes no digest.

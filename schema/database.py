@@ -47,5 +47,6 @@ def _engine(url: str, pool_size: int) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=10,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text ends in a log, where no user's text may be
         connect_args={"connect_timeout": 5},
     )
