@@ -17,6 +17,7 @@ from gateway.authentication import KeyFolder, Verifier
 from gateway.envelope import Envelope
 from gateway.feed import EventFeed
 from gateway.guard import serve
+from gateway.messenger import Messenger
 from gateway.operations import Operation, PublicOperation
 from gateway.routes import OPERATIONS, PUBLIC_OPERATIONS
 from gateway.services import Services
@@ -36,6 +37,7 @@ def create_app(settings: Settings, database: Database, temporal_client: Client) 
         keys=keys,
         verifier=Verifier(settings, keys.find),
         feed=EventFeed(settings),
+        messenger=Messenger(),
     )
     app = Starlette(
         routes=_routes(services),
@@ -56,6 +58,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
     finally:
         services.feed.stop()
+        await services.messenger.close()
         listening.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await listening

@@ -1,15 +1,12 @@
 """What people decide on a task: to cancel it, or how an escalated one ends. The row first, then the engine."""
 
-import asyncio
 from typing import Annotated, Any, Literal
 
-import structlog
 from pydantic import Field, StringConstraints
 from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
-from temporalio.service import RPCError
 
 from gateway.idempotency import body_digest, claim_key
 from gateway.operations import answer
@@ -22,9 +19,6 @@ from schema.messages.task import TaskState, Text
 from schema.tables import decisions, tasks
 
 SIGNAL = "decision_recorded"
-TELL_SECONDS = 3.0
-
-log = structlog.get_logger(__name__)
 
 
 class DecisionRequest(Message):
@@ -52,7 +46,7 @@ async def cancel_task(call: Call) -> Response:
         view = await read_task(connection, call, call.task_id)
     if not view.state.final:
         handle = engine.task_handle(call.services.temporal, call.task_id)
-        await _tell(call, "cancel", handle.cancel(rpc_timeout=engine.RPC_TIMEOUT))
+        await call.services.messenger.tell("cancel", call.task_id, handle.cancel(rpc_timeout=engine.RPC_TIMEOUT))
     return answer(view, 202)
 
 
@@ -66,7 +60,7 @@ async def decide_task(call: Call) -> Response:
         view = await read_task(connection, call, call.task_id)
     if not view.state.final:
         handle = engine.task_handle(call.services.temporal, call.task_id)
-        await _tell(call, SIGNAL, handle.signal(SIGNAL, rpc_timeout=engine.RPC_TIMEOUT))
+        await call.services.messenger.tell(SIGNAL, call.task_id, handle.signal(SIGNAL, rpc_timeout=engine.RPC_TIMEOUT))
     return answer(view)
 
 
@@ -109,12 +103,3 @@ async def _record(connection: AsyncConnection, call: Call, request: DecisionRequ
             actor=call.principal.sub,
         )
     )
-
-
-async def _tell(call: Call, what: str, message: Any) -> None:
-    """Wake the workflow; whatever goes wrong here, Reconcile repeats it from the row."""
-    try:
-        async with asyncio.timeout(TELL_SECONDS):
-            await message
-    except (RPCError, RuntimeError, TimeoutError) as error:
-        log.warning("workflow not told yet", what=what, task_id=str(call.task_id), error=type(error).__name__)

@@ -13,6 +13,7 @@ from typing import NoReturn
 import uvicorn
 from prometheus_client import start_http_server
 from temporalio.client import Client
+from temporalio.runtime import Runtime, TelemetryConfig
 
 from gateway.app import create_app
 from gateway.feed import EventFeed
@@ -78,7 +79,10 @@ async def serve(settings: Settings) -> None:
     """Serve on the running event loop. Neither PostgreSQL nor Temporal need be there yet."""
     database = Database.from_settings(settings)
     try:
-        server = make_server(settings, database, await engine.connect(settings, lazy=True))
+        # The SDK's own lines on standard output would stand among our JSON.
+        runtime = Runtime(telemetry=TelemetryConfig(logging=None))
+        client = await engine.connect(settings, lazy=True, runtime=runtime)
+        server = make_server(settings, database, client)
         await server.serve()
     finally:
         await database.close()

@@ -11,6 +11,7 @@ from temporalio.client import Client
 from gateway.authentication import KeyFolder, Verifier
 from gateway.authorisation import Principal
 from gateway.feed import EventFeed
+from gateway.messenger import Messenger
 from gateway.values import read_task_id
 from schema.database import Database
 from schema.settings import Settings
@@ -28,6 +29,7 @@ class Services:
     keys: KeyFolder
     verifier: Verifier
     feed: EventFeed
+    messenger: Messenger
 
 
 @dataclass(frozen=True)

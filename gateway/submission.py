@@ -1,14 +1,11 @@
 """`POST /v1/tasks`: the rows first, in one transaction; then the engine is told."""
 
-import asyncio
 from uuid import UUID
 
-import structlog
 from sqlalchemy import insert
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
-from temporalio.service import RPCError
 from uuid_utils.compat import uuid7
 
 from gateway.idempotency import body_digest, canonical_json, claim_key
@@ -23,10 +20,6 @@ from schema.tables import accounts, tasks
 from schema.texts import put_text
 
 ROUTE = "POST /v1/tasks"
-START_SECONDS = 3.0
-"""How long an accepted task's answer waits for Temporal; later, Reconcile starts it."""
-
-log = structlog.get_logger(__name__)
 
 
 async def submit_task(call: Call) -> Response:
@@ -37,7 +30,8 @@ async def submit_task(call: Call) -> Response:
         raise invalid([("image", f"is not one of the images here: {known}")])
     view = await _accept(call, spec)
     if view.state is TaskState.SUBMITTED:
-        await _start(call, view)
+        starting = engine.start_task(call.services.temporal, view.task_id, view.tenant, view.title)
+        await call.services.messenger.tell("start", view.task_id, starting)
     return answer(view, 202, {"Location": task_path(view.task_id)})
 
 
@@ -72,12 +66,3 @@ async def _write(connection: AsyncConnection, call: Call, spec: TaskSpec, task_i
         )
     )
     await append_event(connection, task_id, call.tenant, "state", {"state": TaskState.SUBMITTED.value})
-
-
-async def _start(call: Call, view: TaskView) -> None:
-    try:
-        async with asyncio.timeout(START_SECONDS):
-            await engine.start_task(call.services.temporal, view.task_id, view.tenant, view.title)
-    except (RPCError, RuntimeError, TimeoutError) as error:
-        # The SDK says RuntimeError where it can't connect. The task is accepted all the same.
-        log.warning("task not started yet", task_id=str(view.task_id), error=type(error).__name__)

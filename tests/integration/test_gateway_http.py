@@ -1,6 +1,7 @@
 """The gateway as an HTTP server: methods, headers, health, its description, and outages behind it."""
 
 import json
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -9,13 +10,14 @@ from uuid import UUID, uuid4
 import jwt
 import pytest
 
-from deploy.local import postgres
+from deploy.local import postgres, temporal
 from gateway.routes import OPERATIONS
 from gateway.tokens import issue_token
+from schema import engine
 from schema.settings import Settings
 from tests.integration.conftest import running_gateway
 from tests.support.http import SPEC, client, problem, submit, tenant_name
-from tests.support.parts import free_port, running_part, running_postgres
+from tests.support.parts import free_port, local_settings, running_part, running_postgres
 
 Token = Callable[..., str]
 
@@ -115,6 +117,27 @@ class TestOutages:
 
         assert (task["state"], cancelled.status_code) == ("submitted", 202)
         assert ready.json()["temporal"] == "away"
+
+    async def test_temporal_is_found_as_soon_as_it_is_there_and_keeps_nobody_waiting_when_it_goes(
+        self, settings: Settings, token: Token, tmp_path: Path
+    ) -> None:
+        there = local_settings(tmp_path)
+        other = settings.model_copy(update={"gateway_port": free_port(), "temporal_address": there.temporal_target})
+        holder = token("admin", tenant_name())
+        async with running_gateway(other), client(other.gateway_url, holder) as http:
+            headers = {"Idempotency-Key": "k"}
+            early = await http.post("/v1/tasks", json=SPEC, headers=headers)
+            async with running_part(temporal.part(there), tmp_path):
+                again = await http.post("/v1/tasks", json=SPEC, headers=headers)
+                handle = engine.task_handle(await engine.connect(other), UUID(early.json()["task_id"]))
+                started = await handle.describe()
+            began = time.monotonic()
+            late = await submit(http)
+
+        assert again.json()["task_id"] == early.json()["task_id"]
+        assert started.status is not None
+        assert late["state"] == "submitted"
+        assert time.monotonic() - began < 4
 
     async def test_without_postgresql_everything_is_503_and_then_recovers(self, tmp_path: Path) -> None:
         async with running_postgres(tmp_path) as settings:
