@@ -13,14 +13,13 @@ from typing import Any, Self
 
 import docker
 import docker.errors
-import requests
 
 import deploy.sandbox
 from deploy.sandbox import frames
+from deploy.sandbox.daemon import NO_ANSWER
 from schema.errors import IsolationRequired, SandboxUnavailable, SettingsError
 from schema.messages.sandbox import SandboxJob
 
-NO_ANSWER = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
 CAPABILITIES = ["SETUID", "SETGID", "KILL"]
 HELLO_WITHIN = 30.0
 GRACE = 10.0
@@ -96,6 +95,9 @@ class Container:
         except (ContainerEnded, frames.FrameError, TimeoutError, OSError) as error:
             await container.close()
             raise SandboxUnavailable(f"a sandbox did not come up: {error}") from error
+        if hello.get("hello") != frames.PROTOCOL:
+            await container.close()
+            raise SettingsError(f"{spec.image} is of another version of Golden: run `python -m deploy.sandbox.setup`")
         container.isolation = str(hello.get("isolation"))
         return container
 

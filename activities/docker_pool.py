@@ -8,18 +8,16 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import docker
-import docker.errors
 from pydantic import ValidationError
 
 from activities import docker_lease
 from activities.docker_container import (
-    NO_ANSWER,
     Container,
     ContainerEnded,
     ContainerSpec,
     missing_runtime,
 )
-from deploy.sandbox import frames
+from deploy.sandbox import daemon, frames
 from schema.errors import FinalError, IsolationRequired, SandboxBusy, SandboxUnavailable, SettingsError
 from schema.messages.sandbox import Isolation, SandboxJob, SandboxLimits, SandboxRun, Usage
 
@@ -58,6 +56,7 @@ class DockerSandboxPool:
         self._labels = docker_lease.labels(owner)
         self._slots = asyncio.Semaphore(size)
         self._ahead: deque[asyncio.Task[Container]] = deque()
+        self._running: set[Container] = set()
         self._cleaning: set[asyncio.Task[None]] = set()
         self._client: docker.DockerClient | None = None
         self._closed = False
@@ -80,16 +79,20 @@ class DockerSandboxPool:
         spec = self._spec(job)
         async with self._slot():
             container = await self._take(spec)
+            self._running.add(container)
             started = time.monotonic()
             try:
                 return await self._result(container, job, started)
             finally:
+                self._running.discard(container)
                 container.hang_up()
                 self._later(container.close())
 
     async def close(self) -> None:
-        """End every container of this pool."""
+        """End every container of this pool; a run that is still on is told SandboxUnavailable."""
         self._closed = True
+        for container in self._running:
+            container.hang_up()
         ahead, self._ahead = self._ahead, deque()
         for making in ahead:
             self._later(_close_made(making))
@@ -152,6 +155,9 @@ class DockerSandboxPool:
         except asyncio.CancelledError:
             self._later(_close_made(making))
             raise
+        if self._closed:
+            self._later(container.close())
+            raise SandboxUnavailable("the sandbox pool is closed")
         if container.isolation != self._isolation:
             self._later(container.close())
             raise IsolationRequired(
@@ -213,15 +219,10 @@ class DockerSandboxPool:
 
 
 def _connect() -> docker.DockerClient:
-    client = None
     try:
-        client = docker.from_env(timeout=60)
-        client.ping()
-    except NO_ANSWER as error:
-        if client is not None:
-            client.close()
-        raise SandboxUnavailable(f"the Docker daemon does not answer: {error}") from error
-    return client
+        return daemon.connect(timeout=60)
+    except daemon.NoDaemon as error:
+        raise SandboxUnavailable(str(error)) from error
 
 
 async def _close_made(making: asyncio.Task[Container]) -> None:

@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import docker
-import docker.errors
-import requests
 
 from deploy.checks import Check
-from deploy.sandbox import image
+from deploy.sandbox import daemon, image
 from schema.errors import SettingsError
 from schema.settings import Settings
 
@@ -29,23 +27,16 @@ LOG = Path("/var/log/golden-dockerd.log")
 SYSTRAP_SINCE = 20230901
 """Of that month is the first runsc whose default platform is systrap; before it is untried or missing."""
 SETUP = "python -m deploy.sandbox.setup"
-NO_ANSWER = (docker.errors.DockerException, requests.exceptions.RequestException)
 
 Say = Callable[[str], None]
 
 
 def connect(timeout: int = 10) -> docker.DockerClient:
     """A client of the engine that the environment names, or of the local one; SettingsError when none answers."""
-    client = None
     try:
-        client = docker.from_env(timeout=timeout)
-        client.ping()
-    except NO_ANSWER as error:
-        if client is not None:
-            client.close()
-        remedy = f"start it, or as root on Debian or Ubuntu run `{SETUP}`"
-        raise SettingsError(f"the Docker daemon does not answer ({error}): {remedy}") from error
-    return client
+        return daemon.connect(timeout)
+    except daemon.NoDaemon as error:
+        raise SettingsError(f"{error}. Start it, or as root on Debian or Ubuntu run `{SETUP}`") from error
 
 
 def checks(settings: Settings) -> list[Check]:
@@ -53,7 +44,8 @@ def checks(settings: Settings) -> list[Check]:
     try:
         client = connect()
     except SettingsError as error:
-        return [Check("docker", False, str(error).partition(": ")[0], f"start Docker, or run `{SETUP}` as root")]
+        problem, _, remedy = str(error).partition(". ")
+        return [Check("docker", False, problem, remedy)]
     with closing(client):
         return [Check("docker", True), *_runtime_checks(client, settings), *image.checks(client, settings)]
 
@@ -65,8 +57,12 @@ def prepare(settings: Settings, say: Say) -> None:
         _install(("dockerd",), say)
         _start(say)
     if gvisor and not has_runtime(settings):
-        if os.environ.get("DOCKER_HOST", "unix:").partition(":")[0] != "unix":
+        if not daemon.address().startswith(daemon.UNIX):
             raise SettingsError(f"register runsc as {settings.sandbox_runtime} on the machine that DOCKER_HOST names")
+        if os.geteuid() != 0:
+            raise SettingsError(
+                f"Docker has no runtime {settings.sandbox_runtime}: run `{SETUP}` as root, or register it"
+            )
         _install(("runsc",), say)
         register(settings.sandbox_runtime, say)
 

@@ -6,6 +6,8 @@ import struct
 from typing import Any
 
 PREFIX = struct.Struct(">I")
+PROTOCOL = 1
+"""Said in the runner's hello; raise it when a job or an answer changes its shape."""
 MAX_JOB = 32 * 1024 * 1024
 MAX_ANSWER = 16 * 1024 * 1024
 

@@ -37,7 +37,7 @@ def main() -> None:
     os.umask(0o022)
     isolation = seen_isolation()
     judge.preload()
-    frames.write(answer_output, {"hello": 1, "isolation": isolation}, frames.MAX_ANSWER)
+    frames.write(answer_output, {"hello": frames.PROTOCOL, "isolation": isolation}, frames.MAX_ANSWER)
     job = frames.read(job_input, frames.MAX_JOB)
     if job is not None:
         answer = perform(job, job_input, isolation)

@@ -1,7 +1,6 @@
 """The sandbox, for real: Docker, gVisor, the image, the runner and the pool."""
 
 import asyncio
-import gc
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from activities.docker_pool import DockerSandboxPool
 from schema.errors import FinalError, IsolationRequired, SandboxBusy, SandboxUnavailable
 from schema.messages.sandbox import SandboxJob, SandboxLimits
 from schema.settings import Settings
-from tests.support.sandbox import OWNER, PYTEST, containers_of, judged, make_pool, outcomes, python
+from tests.support.sandbox import OWNER, PYTEST, containers_of, judged, kill_all, make_pool, outcomes, python
 
 pytest_plugins = ["tests.support.sandbox_fixtures"]
 pytestmark = pytest.mark.sandbox
@@ -332,6 +331,29 @@ async def test_a_cancelled_run_ends_its_container_within_a_second(sandboxed: Non
     assert await until(lambda: not containers_of(f"{OWNER}-cancel"))
 
 
+async def test_containers_that_die_while_they_wait_are_replaced(sandboxed: None) -> None:
+    owner = f"{OWNER}-dead"
+    pool = make_pool(owner, size=2)
+    await pool.start()
+    assert await until(lambda: len(containers_of(owner)) == 2)
+    await asyncio.to_thread(kill_all, owner)
+    assert (await pool.run(judged({"double.py": DOUBLE}, TESTS))).passed
+    await pool.close()
+    assert await until(lambda: not containers_of(owner))
+
+
+async def test_a_pool_that_closes_ends_the_run_that_is_on(sandboxed: None) -> None:
+    owner = f"{OWNER}-closing"
+    pool = make_pool(owner, size=1)
+    await pool.start()
+    running = asyncio.create_task(pool.run(python("while True:\n    pass\n")))
+    assert await until(lambda: len(containers_of(owner)) == 2)
+    await pool.close()
+    with pytest.raises(SandboxUnavailable):
+        await running
+    assert await until(lambda: not containers_of(owner))
+
+
 async def test_who_waits_too_long_for_a_sandbox_is_told_busy(sandboxed: None) -> None:
     pool = make_pool(f"{OWNER}-busy", size=1, wait_seconds=0.2)
     await pool.start()
@@ -374,12 +396,10 @@ async def test_without_gvisor_the_result_says_so(sandboxed: None) -> None:
     await pool.close()
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 async def test_a_pool_without_an_engine_is_unavailable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
     with pytest.raises(SandboxUnavailable, match="does not answer"):
         await make_pool().start()
-    gc.collect()  # docker-py leaves a socket behind that could not connect
 
 
 WORKER = """

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activities import docker_lease
@@ -33,7 +33,11 @@ COLLECTED: dict[str, object] = {"kind": "collected", "ids": ["test_a.py::test_on
 FINISHED: dict[str, object] = {"kind": "finished", "status": 0}
 
 
-@given(st.dictionaries(st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists)))
+JSON = st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=5)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.dictionaries(st.text(), JSON, max_size=5))
 def test_a_message_comes_out_of_a_frame_as_it_went_in(message: dict[str, object]) -> None:
     read, write = os.pipe()
     data = frames.pack(message, frames.MAX_JOB)
@@ -192,11 +196,13 @@ def test_a_file_that_can_not_be_imported_tells_why_for_each_of_its_tests() -> No
     }
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_no_report_at_all_makes_a_pass_or_a_crash(noise: bytes) -> None:
     assert all(test["outcome"] != "passed" for test in judge.verdicts(PLAN, noise, "timeout"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.fixed_dictionaries({"kind": st.sampled_from(["collected", "start", "phase", "broken", "finished"])},
     optional={name: st.none() | st.integers() | st.text() | st.lists(st.text())
               for name in ("id", "ids", "outcome", "message", "seconds")})))  # fmt: skip
