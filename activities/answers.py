@@ -8,7 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -86,23 +86,36 @@ class BallotAnswer(BaseModel):
     objections: list[ObjectionAnswer] = Field(max_length=4)
 
 
-def ballot_type(evidence: Evidence) -> type[BaseModel]:
-    """A ballot's type in which only evidence that exists can be cited."""
+def ballot_type(evidence: Evidence, *, lean: bool = False) -> type[BaseModel]:
+    """A ballot's type in which only evidence that exists can be cited; a lean one holds one of each at most."""
     cited: Any = list[Literal[evidence.ids]]  # type: ignore[name-defined]
-    objection: Any = create_model("Objection", __base__=ObjectionAnswer, evidence=(cited, Field(max_length=8)))
-    return create_model(
-        "Ballot",
-        __base__=BallotAnswer,
-        evidence=(cited, Field(max_length=8)),
-        objections=(list[objection], Field(max_length=4)),
-    )
+    citations = (cited, Field(max_length=1 if lean else 8))
+    objection: Any = create_model("Objection", __base__=ObjectionAnswer, evidence=citations)
+    fields: dict[str, Any] = {
+        "evidence": citations,
+        "objections": (list[objection], Field(max_length=1 if lean else 4)),
+    }
+    if lean:
+        # A grammar of numbers lets a small model write digits without end.
+        fields["confidence"] = (Literal[0.5, 0.7, 0.9], ...)
+        fields["rationale"] = (str, Field(max_length=80))
+    return create_model("Ballot", __base__=BallotAnswer, **fields)
 
 
-def answer_type(role: Role, evidence: Evidence | None) -> type[BaseModel]:
+class LeanPlanAnswer(PlanAnswer):
+    """The architect's answer, short."""
+
+    summary: str = Field(max_length=120)
+    steps: list[Annotated[str, Field(max_length=60)]] = Field(max_length=3)
+
+
+def answer_type(role: Role, evidence: Evidence | None, *, lean: bool) -> type[BaseModel]:
     """The type that a role's answer must have."""
     if evidence is not None:
-        return ballot_type(evidence)
-    return PlanAnswer if role == "architect" else CandidateAnswer
+        return ballot_type(evidence, lean=lean)
+    if role == "architect":
+        return LeanPlanAnswer if lean else PlanAnswer
+    return CandidateAnswer
 
 
 def parse_json(unverified_text: str, wanted: type[Answer]) -> Answer:
@@ -237,16 +250,17 @@ def read_candidate(stored: str) -> dict[str, str]:
     return files
 
 
-def parser_for(role: Role, spec: TaskSpec, evidence: Evidence | None, *, plain_code: bool) -> Callable[[str], str]:
+def parser_for(role: Role, spec: TaskSpec, evidence: Evidence | None, *, lean: bool) -> Callable[[str], str]:
     """What turns a role's raw answer into the text that is stored: canonical, or AnswerRefused."""
+
+    def parse_candidate(text: str) -> str:
+        answer = parse_code(text, main_path(spec)) if lean else parse_json(text, CandidateAnswer)
+        return canonical_candidate(candidate_files(spec, answer))
+
+    def parse_ballot(text: str) -> str:
+        return Ballot.model_validate(parse_json(text, wanted).model_dump()).model_dump_json()
+
+    wanted = answer_type(role, evidence, lean=lean)
     if role == "developer":
-
-        def parse_candidate(text: str) -> str:
-            answer = parse_code(text, main_path(spec)) if plain_code else parse_json(text, CandidateAnswer)
-            return canonical_candidate(candidate_files(spec, answer))
-
         return parse_candidate
-    wanted = answer_type(role, evidence)
-    if evidence is not None:
-        return lambda text: Ballot.model_validate(parse_json(text, wanted).model_dump()).model_dump_json()
-    return lambda text: parse_json(text, wanted).model_dump_json()
+    return parse_ballot if evidence is not None else lambda text: parse_json(text, wanted).model_dump_json()

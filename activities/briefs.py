@@ -17,6 +17,18 @@ from schema.messages.vote import Evidence
 MAX_REPORT_CHARACTERS = 3_000
 MAX_FAILURES = 5
 
+_EXAMPLES = (
+    "Test report: All 2 acceptance tests passed.\nVote: approve\n\n"
+    "Test report: 1 of 2 acceptance tests failed.\nVote: reject\n\n"
+    "Test report: All 7 acceptance tests passed.\nVote: approve\n\n"
+)
+_LEAN_QUESTIONS = {
+    "reviewer": "Does it do what was asked?",
+    "security": "Is it safe to use?",
+    "tester": "Do the tests pass?",
+    "architect": "Is it simple and sound?",
+}
+
 
 @dataclass(frozen=True)
 class Material:
@@ -109,6 +121,17 @@ class Brief:
             parts.append(f"It fails:\n\n{failures(material.report)[:600]}\n\nWrite it correctly.")
         return "\n\n".join(parts)
 
+    def lean_plan(self) -> str:
+        return f"{self._material.spec.instructions.strip()[:1_000]}\n\nSay in one sentence how to write this in Python."
+
+    def lean_vote(self, role: str, evidence: Evidence) -> str:
+        """A vote for a small model: it answers by example, and looks at what stands last."""
+        code = "\n".join(self._changed().values())[:2_000]
+        return (
+            f"{_EXAMPLES}{_LEAN_QUESTIONS[role]}\n\n```python\n{code.strip()}\n```\n\n"
+            f"Test report: {summary_of(evidence)}\nVote:"
+        )
+
     def _task(self, *, tests: bool = True) -> str:
         spec = self._material.spec
         parts = [
@@ -122,10 +145,12 @@ class Brief:
         return "\n\n".join(parts)
 
     def _code(self) -> str:
-        spec = self._material.spec
+        return "\n".join(f"{path}:\n{_numbered(text)}" for path, text in self._changed().items())
+
+    def _changed(self) -> dict[str, str]:
+        given = self._material.spec.files
         files = read_candidate(self._material.candidate or '{"files": {}}')
-        changed = {path: text for path, text in files.items() if spec.files.get(path) != text}
-        return "\n".join(f"{path}:\n{_numbered(text)}" for path, text in changed.items())
+        return {path: text for path, text in files.items() if given.get(path) != text}
 
     def _plan(self) -> str:
         plan = json.loads(self._material.plan or "{}")

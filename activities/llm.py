@@ -122,10 +122,9 @@ class LlmActivities:
         """The answer in its canonical form, or AnswerRefused."""
         from activities.answers import AnswerRefused, parser_for
 
-        plain_code = ask.role == "developer" and target.answers == "code"
-        if reply.cut and not plain_code:
+        if reply.cut and not (ask.role == "developer" and target.lean):
             raise AnswerRefused("the answer was cut off at the token limit: be shorter")
-        return parser_for(ask.role, material.spec, ask.evidence, plain_code=plain_code)(reply.text)
+        return parser_for(ask.role, material.spec, ask.evidence, lean=target.lean)(reply.text)
 
     async def _finish(self, ask: AskRoleInput, response: str) -> AskRoleResult:
 

@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 import yaml
@@ -39,8 +39,8 @@ class ModelTarget(BaseModel):
 
     Attributes:
         model: `PROVIDER:NAME` as pydantic-ai names it, or `embedded`.
-        answers: `json` asks for native structured output; `code` takes a developer's plain code, for models too
-            small to write code inside JSON.
+        lean: for models too small for the usual briefs and answers: the developer answers in plain code instead of
+            code inside JSON, the others in the shortest form of their schema.
         max_tokens: the most that one answer may have.
     """
 
@@ -52,7 +52,7 @@ class ModelTarget(BaseModel):
     api_key_file: Path | None = None
     api_key_env: str | None = None
     price: Price | None = None
-    answers: Literal["json", "code"] = "json"
+    lean: bool = False
     max_tokens: int = Field(default=4_096, ge=16, le=128_000)
 
     def key(self) -> str | None:
@@ -96,7 +96,7 @@ def read_routes(settings: Settings) -> Routes:
         model=f"openai:{EMBEDDED_NAME}",
         base_url=settings.model_url,
         api_key=SecretStr("none"),
-        answers="code",
+        lean=True,
         max_tokens=512,
     )
     source = settings.models.strip()
