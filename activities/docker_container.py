@@ -25,6 +25,8 @@ HELLO_WITHIN = 30.0
 GRACE = 10.0
 """What the runner may take, over the job's own seconds, to write the files, to kill and to answer."""
 ENDED_WITHIN = 5.0
+OOM_TOLD_WITHIN = 1.5
+KILLED = 137
 MAX_STDERR = 4_000
 TMP = "rw,nosuid,nodev,noexec,mode=1777,size=16m"
 STDOUT, STDERR = 1, 2
@@ -157,7 +159,7 @@ class Container:
     def _events(self, wait: float) -> dict[str, Any]:
         """How it ended, from the engine's memory of events: the container itself is removed as soon as it ends."""
         ending: dict[str, Any] = {"oom": False, "exit_code": None}
-        deadline = time.monotonic() + wait
+        deadline, died = time.monotonic() + wait, 0.0
         while True:
             # Up to this very moment, as a text: a whole second would have the engine wait for it to come.
             until: Any = f"{time.time():.9f}"
@@ -169,7 +171,13 @@ class Container:
                         ending["oom"] = True
                     elif event.get("Action") == "die":
                         ending["exit_code"] = int(event["Actor"]["Attributes"].get("exitCode", -1))
-            if ending["exit_code"] is not None or time.monotonic() >= deadline:
+            if ending["exit_code"] == KILLED and not ending["oom"]:
+                # Who killed it may be told a moment after that it was killed.
+                deadline = min(deadline, died + OOM_TOLD_WITHIN) if died else deadline
+                died = died or time.monotonic()
+            elif ending["exit_code"] is not None:
+                return ending
+            if time.monotonic() >= deadline:
                 return ending
             time.sleep(0.05)
 

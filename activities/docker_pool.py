@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from activities import docker_lease
 from activities.docker_container import (
+    KILLED,
     Container,
     ContainerEnded,
     ContainerSpec,
@@ -181,7 +182,7 @@ class DockerSandboxPool:
         try:
             answer = await container.run(job)
         except TimeoutError:
-            answer = _without_answer(137, "timeout")
+            answer = _without_answer(KILLED, "timeout")
         except ContainerEnded as ended:
             answer = self._ended(ended)
         except frames.FrameError as error:
@@ -201,7 +202,7 @@ class DockerSandboxPool:
 
     def _ended(self, ended: ContainerEnded) -> dict[str, Any]:
         if ended.oom:
-            return _without_answer(137, "oom")
+            return _without_answer(KILLED, "oom")
         if ended.exit_code == PYTHON_EXIT and self._isolation == "gvisor":
             # gVisor's own end when the engine refuses it another process.
             return _without_answer(PYTHON_EXIT, "processes")
