@@ -55,6 +55,7 @@ class KeyFolder:
         return dict(self._keys)
 
     def find(self, unverified_kid: str) -> Ed25519PublicKey | None:
+        """The key of that id, if it is one of ours."""
         if unverified_kid not in self._keys and time.monotonic() - self._read_at > KEYS_REREAD_SECONDS:
             self._keys = read_public_keys(self._folder)
             self._read_at = time.monotonic()

@@ -70,6 +70,7 @@ class _Answer:
         self._began = time.perf_counter()
 
     async def send(self, message: Message) -> None:
+        """Complete the headers of an answer that begins, and count it."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)

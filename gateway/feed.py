@@ -33,6 +33,7 @@ class Follower:
         return self._feed.stopping
 
     def wake(self) -> None:
+        """There may be news."""
         self._news.set()
 
     async def wait(self) -> None:

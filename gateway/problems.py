@@ -49,6 +49,7 @@ class ProblemKind:
 
     @property
     def type(self) -> str:
+        """The URI that names the kind; clients may rely on it."""
         return TYPE_BASE + self.name
 
 

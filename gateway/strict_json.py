@@ -27,6 +27,7 @@ class Mapping(dict[str, Any]):
 
     @classmethod
     def of_pairs(cls, pairs: list[tuple[str, Any]]) -> "Mapping":
+        """A mapping from its pairs as they were written."""
         mapping = cls(pairs)
         if len(mapping) != len(pairs):
             seen: set[str] = set()
@@ -81,6 +82,7 @@ class _Walk:
         self._count = 0
 
     def visit(self, value: Any, path: str, depth: int) -> None:
+        """Look at a value and all within it."""
         self._count += 1
         if self._count > MAX_VALUES:
             raise Malformed([("body", f"holds more than {MAX_VALUES:,} values")])

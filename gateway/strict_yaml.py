@@ -52,6 +52,7 @@ class _Builder:
         self._count = 0
 
     def document(self) -> Any:
+        """The value of the one document; None where there is none."""
         value = None
         documents = 0
         for event in self._events:

@@ -27,6 +27,7 @@ _COLUMNS = (
 
 
 def task_path(task_id: UUID) -> str:
+    """The path of a task's own route."""
     return f"/v1/tasks/{task_id}"
 
 

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.bodies import parse_body
@@ -204,11 +204,13 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)  # a busy machine is not a fault
 @given(json_values)
 def test_every_sane_json_value_is_read_as_it_was_written(value: Any) -> None:
     assert parse_json(json.dumps(value).encode()) == value
 
 
+@settings(deadline=None)  # a busy machine is not a fault
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_parsers(content: bytes) -> None:
     for parse in (parse_json, parse_yaml):
@@ -219,6 +221,7 @@ def test_no_bytes_break_the_parsers(content: bytes) -> None:
         assert not isinstance(value, float) or math.isfinite(value)
 
 
+@settings(deadline=None)  # a busy machine is not a fault
 @given(st.text(max_size=200))
 def test_no_text_is_more_than_refused(text: str) -> None:
     for media_type in (JSON, YAML):

@@ -1,5 +1,6 @@
 """The command line against a gateway that answers from a script, over real HTTP."""
 
+import io
 import json
 import os
 import pty
@@ -189,6 +190,14 @@ def test_a_bad_file_is_told_by_file_and_field(gateway: ScriptedGateway, golden: 
 
     assert (code, out) == (2, "")
     assert err == f"golden: {file}: title: is required\ngolden: {file}: budget_tokens: must be at least 1\n"
+
+
+def test_submit_reads_standard_input(gateway: ScriptedGateway, golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway.on("POST /v1/tasks", (202, task()))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"title": "Add"}')))
+
+    assert golden("submit", "-")[0] == 0
+    assert gateway.asked[0][1]["content-type"] == "application/json"
 
 
 def test_a_missing_file_is_a_usage_error(gateway: ScriptedGateway, golden: Golden, tmp_path: Path) -> None:
