@@ -51,6 +51,8 @@ def main() -> None:
     parameters.n_parallel = settings.model_slots
     parameters.n_ctx = CONTEXT * settings.model_slots
     parameters.cpuparams.n_threads = len(os.sched_getaffinity(0))
+    # Idle threads sleep: spinning ones would starve each other as soon as something else wants a core.
+    parameters.cpuparams.poll = parameters.cpuparams_batch.poll = 0
     parameters.cache_ram_mib = CACHE_MB
     parameters.verbosity = WARNINGS
     # Only we speak to it: no page that a browser has open, and nobody who reads what others asked.

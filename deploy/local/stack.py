@@ -78,6 +78,8 @@ def run(settings: Settings) -> int:
     except (lock.AlreadyRunning, SettingsError) as error:
         print(error, file=sys.stderr, flush=True)
         return USAGE
+    except KeyboardInterrupt:  # before there is anything to stop
+        return DONE
 
 
 async def _serve(settings: Settings) -> int:
