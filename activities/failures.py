@@ -23,10 +23,10 @@ class _Inbound(ActivityInboundInterceptor):
         try:
             return await super().execute_activity(input)
         except GoldenError as error:
-            raise application_error(error) from error
-        except (DBAPIError, PoolTimeout) as error:
-            # The statement's parameters are in the text of these.
-            raise ApplicationError("the database did not answer", type="DatabaseUnavailable") from error.__cause__
+            # Without its cause: a provider's or a driver's error carries what a user wrote, and is large.
+            raise application_error(error) from None
+        except (DBAPIError, PoolTimeout):
+            raise ApplicationError("the database did not answer", type="DatabaseUnavailable") from None
 
 
 def application_error(error: GoldenError) -> ApplicationError:

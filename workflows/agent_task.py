@@ -87,10 +87,16 @@ class AgentTask:
 
     async def _within_deadline(self, admission: Admission) -> Verdict:
         """The deadline's clock runs only here: not while the task is queued or waits for a person."""
+        work = asyncio.create_task(self._work(admission))
         try:
-            return await asyncio.wait_for(self._work(admission), admission.deadline_seconds)
-        except TimeoutError:
+            await workflow.wait([work], timeout=admission.deadline_seconds)
+            if work.done():
+                return work.result()
             return Verdict(TaskState.FAILED, "deadline")
+        finally:
+            # What is under way ends before the task does, so that nothing of it is left behind.
+            if work.cancel():
+                await asyncio.gather(work, return_exceptions=True)
 
     async def _work(self, admission: Admission) -> Verdict:
         self._enter(TaskState.PLANNING)
