@@ -16,7 +16,7 @@ demo: setup ## Start the stack, watch a team of agents solve a task, stop the st
 	@$(BIN)/python -m deploy.local.demo
 
 test: setup lint ## Check everything: style, types, layers, then all tests
-	$(BIN)/pytest tests/unit tests/replay tests/integration tests/chaos
+	$(BIN)/pytest tests/unit tests/replay tests/integration tests/endtoend tests/chaos
 
 up: setup ## Run everything on this machine until Ctrl-C
 	@$(BIN)/golden up

@@ -185,4 +185,3 @@ class ReconcileResult(Message):
     closed: int = 0
     cancelled: int = 0
     woken: int = 0
-

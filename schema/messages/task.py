@@ -1,6 +1,7 @@
 """A coding task: what a client submits, and what it reads back (design §5 and §17)."""
 
 import re
+import sys
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -157,6 +158,7 @@ class TaskSpec(Message):
         if size > MAX_FILES_BYTES:
             raise field_fault("files", f"and tests together are {size:,} bytes; the limit is {MAX_FILES_BYTES:,}")
         _check_no_clash(self.files, self.tests)
+        _check_no_shadow(self.files)
         return self
 
 
@@ -177,6 +179,14 @@ def _check_no_clash(files: dict[str, str], tests: dict[str, str]) -> None:
         for depth in range(1, len(parts)):
             if "/".join(parts[:depth]) in seen:
                 raise field_fault("files", f"and tests hold {'/'.join(parts[:depth])!r} as a file and as a folder")
+
+
+def _check_no_shadow(files: dict[str, str]) -> None:
+    """The sandbox imports Python's own modules before a task's, so that no candidate can stand in for one."""
+    for path in files:
+        name = path.split("/")[0].removesuffix(".py")
+        if name in sys.stdlib_module_names:
+            raise field_fault(f"files.{path}", f"hides Python's own module {name}: give it another name")
 
 
 class StepView(Message):
