@@ -75,13 +75,13 @@ class ObjectionAnswer(BaseModel):
 
 
 class BallotAnswer(BaseModel):
-    """A voter's answer."""
+    """A voter's answer. The rationale comes first: models choose better after they have said why."""
 
     model_config = ConfigDict(extra="forbid")
 
+    rationale: str = Field(max_length=400)
     choice: Literal["approve", "reject", "abstain"]
     confidence: float = Field(ge=0, le=1)
-    rationale: str = Field(max_length=400)
     evidence: list[str] = Field(max_length=8)
     objections: list[ObjectionAnswer] = Field(max_length=4)
 

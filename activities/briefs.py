@@ -17,10 +17,15 @@ from schema.messages.vote import Evidence
 MAX_REPORT_CHARACTERS = 3_000
 MAX_FAILURES = 5
 
+# Measured on the embedded model: without examples it rejects whatever it is shown; after these it approves nearly
+# all. Its vote tells little either way, and the rules of grounding are there for such voters.
 _EXAMPLES = (
-    "Test report: All 2 acceptance tests passed.\nVote: approve\n\n"
-    "Test report: 1 of 2 acceptance tests failed.\nVote: reject\n\n"
-    "Test report: All 7 acceptance tests passed.\nVote: approve\n\n"
+    "Test report: 1 of 2 acceptance tests failed.\n"
+    'Vote: {"rationale": "Tests failed.", "choice": "reject", "confidence": 0.9, "evidence": ["tests"], "objections": '
+    '[{"category": "tests", "severity": "high", "where": "", "evidence": ["tests"]}]}\n\n'
+    "Test report: All 2 acceptance tests passed.\n"
+    'Vote: {"rationale": "All tests passed.", "choice": "approve", "confidence": 0.9, "evidence": ["tests"], '
+    '"objections": []}\n\n'
 )
 _LEAN_QUESTIONS = {
     "reviewer": "Does it do what was asked?",
@@ -128,7 +133,7 @@ class Brief:
         """A vote for a small model: it answers by example, and looks at what stands last."""
         code = "\n".join(self._changed().values())[:2_000]
         return (
-            f"{_EXAMPLES}{_LEAN_QUESTIONS[role]}\n\n```python\n{code.strip()}\n```\n\n"
+            f"```python\n{code.strip()}\n```\n\n{_LEAN_QUESTIONS[role]}\n\n{_EXAMPLES}"
             f"Test report: {summary_of(evidence)}\nVote:"
         )
 
