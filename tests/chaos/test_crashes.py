@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.golden import Golden, running_golden
+from tests.support.processes import is_gone, until
 from tests.support.provider import Provider, Script, files, running_provider
 from tests.support.specs import GOOD, HALF, spec
 
@@ -44,8 +45,8 @@ def rows(golden: Golden, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
 
 
 def kill(golden: Golden, part: str) -> int:
-    """kill -9 of a part's main process, the oldest of those that look like it; returns its id."""
-    pid = min(golden.pids(PARTS[part]))
+    """kill -9 of a part; returns the id that its process had."""
+    (pid,) = golden.pids(PARTS[part])
     os.kill(pid, signal.SIGKILL)
     return pid
 
@@ -68,7 +69,7 @@ def assert_books_balance(golden: Golden, *task_ids: str) -> None:
         assert (spent, held) == (calls, 0)
     ((unbalanced,),) = rows(
         golden,
-        "SELECT count(*) FROM accounts a WHERE (slots_used, held_tokens, spent_tokens) IS DISTINCT FROM (SELECT "
+        "SELECT count(*) FROM accounts a WHERE (slots_used, held_tokens, spent_tokens) <> (SELECT "
         "count(*) FILTER (WHERE open), coalesce(sum(budget_tokens) FILTER (WHERE open), 0), "
         "coalesce(sum(spent_tokens) FILTER (WHERE NOT open), 0) FROM (SELECT *, admitted AND state NOT IN "
         "('accepted', 'rejected', 'failed', 'cancelled') AS open FROM tasks t WHERE t.tenant = a.tenant) t)",
@@ -145,18 +146,18 @@ async def test_a_stack_killed_whole_goes_on_with_its_tasks_when_it_is_started_ag
         provider.script("stack killed", script)
         task_ids = [await golden.submit(spec("stack killed")) for _ in range(3)]
         await step_is(golden, task_ids[2], "develop/1", "running")
+        parts = golden.pids()
         golden.kill()
         gate.set()
-        async with asyncio.timeout(20):
-            while any(golden.pids(words) for words in PARTS.values()):  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
+        await until(lambda: all(is_gone(pid) for pid in parts), 20)
         await asyncio.to_thread(golden.start)
         for task_id in task_ids:
             assert (await golden.final(task_id))["state"] == "accepted"
         assert_books_balance(golden, *task_ids)
+        parts = golden.pids()
     finally:
         await asyncio.to_thread(golden.stop)
-    assert not [pid for words in PARTS.values() for pid in golden.pids(words)]
+    assert all(is_gone(pid) for pid in parts)
 
 
 async def test_two_stacks_run_side_by_side_and_know_nothing_of_each_other(
@@ -176,7 +177,7 @@ async def test_two_stacks_run_side_by_side_and_know_nothing_of_each_other(
 
 async def test_what_is_accepted_while_temporal_is_away_starts_by_itself(golden: Golden, provider: Provider) -> None:
     provider.script("temporal away", Script(developer=[files(work=GOOD)]))
-    pid = min(golden.pids(PARTS["temporal"]))
+    (pid,) = golden.pids(PARTS["temporal"])
     os.kill(pid, signal.SIGSTOP)
     try:
         task_id = await golden.submit(spec("temporal away"))
