@@ -70,7 +70,7 @@ def run(settings: Settings) -> NoReturn:
 
 def _serve_metrics(settings: Settings) -> None:
     try:
-        start_http_server(settings.metrics_port, addr=settings.gateway_host)
+        start_http_server(settings.metrics_port, addr=settings.metrics_host)
     except OSError as error:
         raise SettingsError(f"port {settings.metrics_port} is taken: set GOLDEN_METRICS_PORT to another") from error
 

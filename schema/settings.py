@@ -4,6 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from pydantic import Field, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -30,6 +31,7 @@ class Settings(BaseSettings):
     temporal_port: Port = 7233
     temporal_ui_port: Port = 8233
     model_port: Port = 8081
+    metrics_host: str = "127.0.0.1"
     metrics_port: Port = 9464
 
     temporal_address: Annotated[str | None, Field(validation_alias="TEMPORAL_ADDRESS")] = None
@@ -104,7 +106,7 @@ class Settings(BaseSettings):
         }[role]
         if given is not None:
             return given.get_secret_value()
-        return f"postgresql+psycopg://golden_{role}@/golden?host={self.postgres_socket}"
+        return f"postgresql+psycopg://golden_{role}@/golden?host={quote(str(self.postgres_socket), safe='/')}"
 
     @property
     def keys_folder(self) -> Path:

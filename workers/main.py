@@ -125,7 +125,7 @@ async def _pause(stop: asyncio.Event) -> None:
 def _runtime(settings: Settings) -> Runtime:
     """The SDK's runtime, with its metrics and ours on a port of their own."""
     metrics = PrometheusConfig(
-        bind_address=f"127.0.0.1:{settings.metrics_port}",
+        bind_address=f"{settings.metrics_host}:{settings.metrics_port}",
         durations_as_seconds=True,
         counters_total_suffix=True,
         unit_suffix=True,

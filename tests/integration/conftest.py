@@ -36,7 +36,7 @@ async def running_gateway(settings: Settings, client: Client | None = None) -> A
     server = QuietServer(made.config, made.config.app.state.services.feed)  # type: ignore[union-attr]
     serving = asyncio.create_task(server.serve())
     try:
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 (its own flag is all that uvicorn has)
             await asyncio.sleep(0.01)
         yield server
     finally:
