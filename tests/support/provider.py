@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,9 +53,9 @@ class Script:
     `gates` holds requests of a role back until the event is set.
     """
 
-    plan: list[Answer] = field(default_factory=lambda: [{"summary": "Write it.", "steps": ["write", "test"]}])
-    developer: list[Answer] = field(default_factory=list)
-    ballots: dict[str, list[Answer]] = field(default_factory=dict)
+    plan: Sequence[Answer] = field(default_factory=lambda: [{"summary": "Write it.", "steps": ["write", "test"]}])
+    developer: Sequence[Answer] = ()
+    ballots: Mapping[str, Sequence[Answer]] = field(default_factory=dict)
     gates: dict[str, threading.Event] = field(default_factory=dict)
 
 
@@ -128,8 +128,9 @@ class Provider:
         return Asked(title, role, "Vote:" in user, body)
 
     def _next(self, script: Script, asked: Asked) -> Answer:
+        answers: Sequence[Answer]
         if asked.voting:
-            answers = script.ballots.get(asked.role, [ballot()])
+            answers = script.ballots.get(asked.role, (ballot(),))
         else:
             answers = script.plan if asked.role == "architect" else script.developer
         key = (asked.title, f"{asked.role}/{asked.voting}")
