@@ -148,7 +148,7 @@ class Ledger:
         async with self.database.tenant(call.ref.tenant) as connection:
             released = await connection.execute(
                 _open_call(call)
-                .values(state="settled", input_tokens=0, output_tokens=0, invalid=why, ended_at=func.now())
+                .values(state="settled", input_tokens=0, output_tokens=0, micro_usd=0, invalid=why, ended_at=func.now())
                 .returning(model_calls.c.ask)
             )
             if released.scalar_one_or_none() is not None:

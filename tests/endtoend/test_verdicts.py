@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowHandle
 
 from schema.messages.task import TaskState
@@ -71,8 +72,10 @@ async def test_a_person_can_read_a_workflow_in_temporals_own_tools(
         if event.HasField("activity_task_scheduled_event_attributes")
     ]
     assert ["developer, candidate 1"] in summaries
-    metadata = await temporal.get_workflow_handle(f"task/{task_id}").query("__temporal_workflow_metadata")
-    assert metadata["currentDetails"] == "Accepted."
+    metadata = await temporal.get_workflow_handle(f"task/{task_id}").query(
+        "__temporal_workflow_metadata", result_type=WorkflowMetadata
+    )
+    assert metadata.current_details == "Accepted."
 
 
 async def test_a_task_whose_tests_never_pass_is_rejected_with_its_report(golden: Golden, provider: Provider) -> None:
