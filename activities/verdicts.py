@@ -1,6 +1,7 @@
 """Ends tasks in PostgreSQL: the result, the verdict, the slot and the hold, all or nothing."""
 
 import json
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -66,16 +67,7 @@ async def finish_task(connection: AsyncConnection, finish: FinishInput) -> bool:
         .values(state=finish.state.value, reason=finish.reason, result=reference, spent_tokens=spent, held_tokens=0)
     )
     if row.admitted:
-        await connection.execute(
-            update(accounts)
-            .where(accounts.c.tenant == finish.tenant)
-            .values(
-                slots_used=accounts.c.slots_used - 1,
-                held_tokens=accounts.c.held_tokens - row.budget_tokens,
-                spent_tokens=accounts.c.spent_tokens + spent,
-                spent_micro_usd=accounts.c.spent_micro_usd + row.spent_micro_usd,
-            )
-        )
+        await _give_back(connection, row, spent)
     await connection.execute(
         update(task_steps)
         .where(task_steps.c.task_id == finish.task_id, task_steps.c.state == "running")
@@ -86,6 +78,20 @@ async def finish_task(connection: AsyncConnection, finish: FinishInput) -> bool:
     await append_event(connection, finish.task_id, finish.tenant, "state", {"state": finish.state.value})
     await append_event(connection, finish.task_id, finish.tenant, "verdict", verdict)
     return True
+
+
+async def _give_back(connection: AsyncConnection, row: Any, spent: int) -> None:
+    """The slot and the hold of a task to its tenant's account, and what it spent onto it."""
+    await connection.execute(
+        update(accounts)
+        .where(accounts.c.tenant == row.tenant)
+        .values(
+            slots_used=accounts.c.slots_used - 1,
+            held_tokens=accounts.c.held_tokens - row.budget_tokens,
+            spent_tokens=accounts.c.spent_tokens + spent,
+            spent_micro_usd=accounts.c.spent_micro_usd + row.spent_micro_usd,
+        )
+    )
 
 
 async def _result(connection: AsyncConnection, finish: FinishInput, micro_usd: int) -> TaskResult:

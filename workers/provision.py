@@ -1,5 +1,6 @@
 """What has to exist in Temporal before work begins. Idempotent: every supervisor does it at its start."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
@@ -36,13 +37,18 @@ async def _search_attributes(client: Client) -> None:
     )
     missing = [key.name for key in SEARCH_ATTRIBUTES if key.name not in listed.custom_attributes]
     if missing:
-        await client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(
-                namespace=client.namespace,
-                search_attributes=dict.fromkeys(missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
-            )
-        )
+        await add_search_attributes(client, missing)
         log.info("search attributes added", names=missing)
+
+
+async def add_search_attributes(client: Client, names: Sequence[str]) -> None:
+    """Create Keyword search attributes; raises RPCError for one that exists."""
+    await client.operator_service.add_search_attributes(
+        AddSearchAttributesRequest(
+            namespace=client.namespace,
+            search_attributes=dict.fromkeys(names, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
+        )
+    )
 
 
 async def _reconcile_schedule(client: Client, every: timedelta) -> None:

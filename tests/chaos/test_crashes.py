@@ -4,17 +4,15 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-import pytest_asyncio
 
 from tests.support.golden import Golden, running_golden
 from tests.support.processes import is_gone, until
-from tests.support.provider import Provider, Script, files, running_provider
+from tests.support.provider import Provider, Script, files
 from tests.support.specs import GOOD, HALF, spec
 
 PARTS = {
@@ -23,19 +21,6 @@ PARTS = {
     "worker": "gateway.cli worker",
     "gateway": "gateway.cli gateway",
 }
-
-
-@pytest_asyncio.fixture(scope="module")
-async def provider() -> AsyncIterator[Provider]:
-    async with running_provider() as provider:
-        yield provider
-
-
-@pytest_asyncio.fixture(scope="module")
-async def golden(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> AsyncIterator[Golden]:
-    home = tmp_path_factory.mktemp("golden")
-    async with running_golden(home, models=provider.models, reconcile_seconds=2, log_level="warning") as golden:
-        yield golden
 
 
 def rows(golden: Golden, query: str, *arguments: Any) -> list[tuple[Any, ...]]:

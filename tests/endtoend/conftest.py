@@ -1,29 +1,5 @@
-"""One whole stack with a scripted provider for all end-to-end tests."""
+"""One whole stack for all end-to-end tests."""
 
-from collections.abc import AsyncIterator
+from tests.support.golden_fixtures import golden, provider, temporal
 
-import pytest
-import pytest_asyncio
-from temporalio.client import Client
-
-from schema import engine
-from tests.support.golden import Golden, running_golden
-from tests.support.provider import Provider, running_provider
-
-
-@pytest_asyncio.fixture(scope="session")
-async def provider() -> AsyncIterator[Provider]:
-    async with running_provider() as provider:
-        yield provider
-
-
-@pytest_asyncio.fixture(scope="session")
-async def golden(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> AsyncIterator[Golden]:
-    home = tmp_path_factory.mktemp("golden")
-    async with running_golden(home, models=provider.models, reconcile_seconds=2, log_level="warning") as golden:
-        yield golden
-
-
-@pytest_asyncio.fixture(scope="session")
-async def temporal(golden: Golden) -> Client:
-    return await engine.connect(golden.settings)
+__all__ = ["golden", "provider", "temporal"]

@@ -1,0 +1,155 @@
+"""The deadline's clock, under Temporal's time-skipping server: hours go by in milliseconds."""
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+from temporalio import activity
+from temporalio.client import WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.failures import FailureInterceptor
+from schema.engine import ORCHESTRATOR_QUEUE, PEER_HUB_QUEUE, SANDBOX_QUEUE, SEARCH_ATTRIBUTES
+from schema.errors import NotAdmitted
+from schema.messages.steps import (
+    Admission,
+    AgentTaskInput,
+    AskRoleInput,
+    AskRoleResult,
+    EscalateInput,
+    FinishInput,
+    HumanDecision,
+    Proof,
+    ProveInput,
+    ReadDecisionInput,
+    RecordVoteInput,
+    StoredText,
+    StoreObjectionsInput,
+)
+from schema.messages.vote import Ballot, Choice, VotePolicy
+from workers.provision import add_search_attributes
+from workflows.agent_task import AgentTask
+from workflows.consensus_round import ConsensusRound
+
+TASK = AgentTaskInput(task_id=UUID(int=1), tenant="t")
+TEXT = "0" * 64
+
+
+class World:
+    """Activities that do nothing, in no time, unless told otherwise."""
+
+    def __init__(self, *, queued_hours: int = 0, choice: Choice = "approve", stuck: str = "") -> None:
+        self.refusals = queued_hours
+        self.choice = choice
+        self.stuck = stuck
+        self.decision: HumanDecision = HumanDecision()
+        self.finished: list[FinishInput] = []
+
+    @activity.defn(name="admit")
+    async def admit(self, task: AgentTaskInput) -> Admission:
+        if self.refusals:
+            self.refusals -= 1
+            raise NotAdmitted("full", retry_after=3600)
+        return Admission(title="t", candidates=1, repair_rounds=0, deadline_seconds=10, policy=VotePolicy())
+
+    @activity.defn(name="ask_role")
+    async def ask_role(self, ask: AskRoleInput) -> AskRoleResult:
+        if self.stuck and ask.ref.step.startswith(self.stuck):
+            raise NotAdmitted("not yet", retry_after=60)
+        ballot = Ballot(choice=self.choice, confidence=1, rationale="") if ask.evidence else None
+        return AskRoleResult(response=TEXT, ballot=ballot)
+
+    @activity.defn(name="prove")
+    async def prove(self, prove: ProveInput) -> Proof:
+        return Proof(
+            candidate=TEXT, report=TEXT, passed=True, tests_passed=1, tests_failed=0, isolation="gvisor",
+            size_bytes=1, lines={},
+        )  # fmt: skip
+
+    @activity.defn(name="record_vote")
+    async def record_vote(self, vote: RecordVoteInput) -> StoredText:
+        return StoredText(text=TEXT)
+
+    @activity.defn(name="store_objections")
+    async def store_objections(self, objections: StoreObjectionsInput) -> StoredText:
+        return StoredText(text=TEXT)
+
+    @activity.defn(name="escalate")
+    async def escalate(self, question: EscalateInput) -> None:
+        return None
+
+    @activity.defn(name="read_decision")
+    async def read_decision(self, task: ReadDecisionInput) -> HumanDecision:
+        return self.decision
+
+    @activity.defn(name="finish")
+    async def finish(self, finish: FinishInput) -> None:
+        self.finished.append(finish)
+
+    @property
+    def activities(self) -> list[Callable[..., Any]]:
+        names = ("admit", "ask_role", "prove", "record_vote", "store_objections", "escalate", "read_decision", "finish")
+        return [getattr(self, name) for name in names]
+
+
+@pytest_asyncio.fixture
+async def environment() -> AsyncIterator[WorkflowEnvironment]:
+    server = str(Path(sys.executable).parent / "temporal-test-server")
+    async with await WorkflowEnvironment.start_time_skipping(
+        data_converter=pydantic_data_converter, test_server_existing_path=server
+    ) as environment:
+        await add_search_attributes(environment.client, [key.name for key in SEARCH_ATTRIBUTES])
+        yield environment
+
+
+@asynccontextmanager
+async def started(environment: WorkflowEnvironment, world: World) -> AsyncIterator[WorkflowHandle[Any, str]]:
+    """`AgentTask` in a world."""
+    async with AsyncExitStack() as workers:
+        for queue in (ORCHESTRATOR_QUEUE, PEER_HUB_QUEUE, SANDBOX_QUEUE):
+            worker = Worker(
+                environment.client,
+                task_queue=queue,
+                workflows=[AgentTask, ConsensusRound],
+                activities=world.activities,
+                interceptors=[FailureInterceptor()],
+            )
+            await workers.enter_async_context(worker)
+        yield await environment.client.start_workflow(
+            AgentTask.run, TASK, id="task", task_queue=ORCHESTRATOR_QUEUE, execution_timeout=timedelta(days=30)
+        )
+
+
+async def test_hours_in_the_queue_cost_nothing_of_a_deadline_of_seconds(environment: WorkflowEnvironment) -> None:
+    world = World(queued_hours=5)
+    async with started(environment, world) as handle:
+        assert await handle.result() == "accepted"
+    described = await handle.describe()
+    assert described.close_time is not None
+    assert described.close_time - described.start_time > timedelta(hours=5)
+
+
+@pytest.mark.parametrize("step", ["plan", "develop", "ballot"])
+async def test_a_step_that_waits_too_long_runs_into_the_deadline(environment: WorkflowEnvironment, step: str) -> None:
+    world = World(stuck=step)
+    async with started(environment, world) as handle:
+        assert await handle.result() == "failed"
+    assert [(finish.state, finish.reason) for finish in world.finished] == [("failed", "deadline")]
+
+
+async def test_a_person_may_take_days_to_decide(environment: WorkflowEnvironment) -> None:
+    world = World(choice="abstain")
+    async with started(environment, world) as handle:
+        await environment.sleep(timedelta(days=3))
+        world.decision = HumanDecision(decision="accept", actor="ann")
+        await handle.signal("decision_recorded")
+        assert await handle.result() == "accepted"
+    assert world.finished[0].reason == "accepted by ann"
