@@ -12,6 +12,8 @@ from schema.messages.task import FINAL_STATES, TaskState
 from schema.story import move
 from schema.tables import accounts, tasks
 
+QUEUED_BECAUSE = "every slot of the tenant is taken, its budget has no room, or an earlier task waits"
+
 
 class Accounts:
     """Takes slots and holds budgets. They are given back where a task ends (`verdicts.finish_task`)."""
@@ -35,10 +37,11 @@ class Accounts:
             ).one_or_none()
             if row is None or TaskState(row.state) in FINAL_STATES or row.cancel_requested_by is not None:
                 raise TaskGone("the task is unknown, final or cancelled")
-            if row.admitted:
+            # An escalated one has no work left: it waits for a person, and needs no slot for that.
+            if row.admitted or row.state == TaskState.ESCALATED.value:
                 return True
             if await _earlier_waits(connection, row.arrival) or not await _hold(connection, row):
-                await move(connection, task.task_id, task.tenant, TaskState.QUEUED)
+                await move(connection, task.task_id, task.tenant, TaskState.QUEUED, QUEUED_BECAUSE)
                 return False
             await connection.execute(update(tasks).where(tasks.c.task_id == task.task_id).values(admitted=True))
             return True

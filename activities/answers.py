@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import PydanticCustomError
 
 from schema.messages.base import WorkspacePath
 from schema.messages.steps import Role
-from schema.messages.task import TaskSpec
+from schema.messages.task import TaskSpec, check_no_clash
 from schema.messages.vote import Ballot, Evidence
 
 MAX_ANSWER_CHARACTERS = 400_000
@@ -25,7 +26,7 @@ _FENCE = re.compile(
 )
 # Files that change what a test run collects or how it judges.
 _PROTECTED = re.compile(
-    r"^(conftest\.py|\.?pytest\.ini|pyproject\.toml|setup\.cfg|tox\.ini|(site|user)customize\.py|.*\.pth)$",
+    r"^(conftest\.py|\.?pytest\.(ini|toml)|pyproject\.toml|setup\.cfg|tox\.ini|(site|user)customize\.py|.*\.pth)$",
     re.IGNORECASE,
 )
 
@@ -66,7 +67,7 @@ class CandidateAnswer(BaseModel):
 class ObjectionAnswer(BaseModel):
     """What a voter holds against the candidate."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     category: Literal["correctness", "tests", "security", "requirements", "maintainability"]
     severity: Literal["low", "medium", "high"]
@@ -77,7 +78,7 @@ class ObjectionAnswer(BaseModel):
 class BallotAnswer(BaseModel):
     """A voter's answer. The rationale comes first: models choose better after they have said why."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     rationale: str = Field(max_length=400)
     choice: Literal["approve", "reject", "abstain"]
@@ -132,11 +133,21 @@ def parse_json(unverified_text: str, wanted: type[Answer]) -> Answer:
         raise AnswerRefused("the answer is nested too deeply") from error
     except ValueError as error:
         raise AnswerRefused(f"the answer is not the JSON asked for: {error}") from error
+    if _holds_nul(value):
+        raise AnswerRefused("the answer holds a NUL character")
     try:
         return wanted.model_validate_json(json.dumps(value))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:5])
         raise AnswerRefused(f"the answer does not fit the schema: {faults}") from error
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_nul(part) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return any(_holds_nul(part) for part in value)
+    return isinstance(value, str) and "\x00" in value
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -207,6 +218,10 @@ def candidate_files(spec: TaskSpec, answer: CandidateAnswer) -> dict[str, str]:
             raise AnswerRefused(f"{file.path} holds a NUL character")
         seen.add(folded)
         files[file.path] = file.content
+    try:
+        check_no_clash(files, spec.tests)
+    except PydanticCustomError as clash:
+        raise AnswerRefused(clash.message()) from clash
     return files
 
 

@@ -6,16 +6,19 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from schema.errors import GoldenError, RetryableError
+from schema.errors import GoldenError, NotAdmitted, RetryableError, SandboxBusy
 
 BUG_ATTEMPTS = 5
 """So often an error that nobody foresaw is tried again; waiting for something that is away has no such limit."""
+
+LONGEST_DELAY_SECONDS = 60.0
+"""A provider's `Retry-After` is believed up to here; past it, looking again costs less than waiting."""
 
 log = structlog.get_logger()
 
@@ -35,7 +38,7 @@ class _Inbound(ActivityInboundInterceptor):
             raise
         except GoldenError as error:
             raise application_error(error) from None
-        except (DBAPIError, PoolTimeout):
+        except (OperationalError, InterfaceError, PoolTimeout):
             raise ApplicationError("the database did not answer", type="DatabaseUnavailable") from None
         except Exception as error:
             raise _bug(error) from None
@@ -45,8 +48,16 @@ def application_error(error: GoldenError) -> ApplicationError:
     """The failure that Temporal records for an error of ours."""
     delay = None
     if isinstance(error, RetryableError) and error.retry_after is not None:
-        delay = timedelta(seconds=error.retry_after)
-    return ApplicationError(str(error), type=error.type, non_retryable=not error.retryable, next_retry_delay=delay)
+        delay = timedelta(seconds=min(error.retry_after, LONGEST_DELAY_SECONDS))
+    waiting = isinstance(error, NotAdmitted | SandboxBusy)
+    return ApplicationError(
+        str(error),
+        type=error.type,
+        non_retryable=not error.retryable,
+        next_retry_delay=delay,
+        # Waiting is not failing: nobody wants it in a log or counted as an error.
+        category=ApplicationErrorCategory.BENIGN if waiting else ApplicationErrorCategory.UNSPECIFIED,
+    )
 
 
 def _bug(error: Exception) -> ApplicationError:

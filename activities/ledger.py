@@ -16,7 +16,7 @@ from schema.database import Database
 from schema.errors import BudgetExhausted
 from schema.messages.steps import StepRef
 from schema.tables import model_calls, tasks
-from schema.texts import put_text
+from schema.texts import put_text, storable
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Ledger:
     async def settle(self, call: Call, usage: Usage, body: str, *, invalid: str | None) -> str:
         """Store the response and charge what it used, in one transaction. Returns the response's reference."""
         async with self.database.tenant(call.ref.tenant) as connection:
-            reference = await put_text(connection, call.ref.tenant, body)
+            reference = await put_text(connection, call.ref.tenant, storable(body))
             settled = await connection.execute(
                 _open_call(call)
                 .values(
@@ -129,7 +129,7 @@ class Ledger:
                     output_tokens=usage.output_tokens,
                     micro_usd=usage.micro_usd,
                     response=reference,
-                    invalid=invalid,
+                    invalid=None if invalid is None else storable(invalid),
                     ended_at=func.now(),
                 )
                 .returning(model_calls.c.ask)

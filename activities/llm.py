@@ -14,12 +14,14 @@ from schema.messages.vote import Ballot
 
 if TYPE_CHECKING:
     from activities.briefs import Material
-    from activities.ledger import Call, Ledger
+    from activities.ledger import Call, Ledger, Usage
     from activities.models import Models, ModelTarget, Question, Reply
     from activities.store import TaskStore
 
 MAX_ASKS = 3
 HEARTBEAT_SECONDS = 1.0
+OVERRUN = 10
+"""A usage of more than so many times the worst case is a slip of the provider's."""
 ROOM_POLL_SECONDS = 0.3
 
 
@@ -94,12 +96,13 @@ class LlmActivities:
             except asyncio.CancelledError:
                 await asyncio.shield(self._ledger.uncertain(call))
                 raise
+            usage = believed(reply.usage, call, target)
             try:
                 answer = self._judge(ask, material, target, reply)
             except AnswerRefused as refusal:
-                await self._ledger.settle(call, reply.usage, reply.text, invalid=str(refusal)[:500])
+                await self._ledger.settle(call, usage, reply.text, invalid=str(refusal)[:500])
                 return None, dispatch, str(refusal)[:500]
-            return await self._ledger.settle(call, reply.usage, answer, invalid=None), dispatch, None
+            return await self._ledger.settle(call, usage, answer, invalid=None), dispatch, None
         raise unavailable or ModelUnavailable("the route names no model")
 
     async def _reserve(self, call: "Call", ask: AskRoleInput, target: "ModelTarget", version: str) -> None:
@@ -145,6 +148,16 @@ def worst_case(question: "Question") -> int:
     is above what tokenizers make of text and code."""
     schema_bytes = len(str(question.schema)) if question.schema else 0
     return question.max_tokens + (len(question.system.encode()) + len(question.user.encode()) + schema_bytes) // 2 + 64
+
+
+def believed(usage: "Usage", call: "Call", target: "ModelTarget") -> "Usage":
+    """What a provider says a call used; what can't be so is not believed, and charged at the reservation instead."""
+    from activities.ledger import Usage
+
+    total = usage.input_tokens + usage.output_tokens
+    if usage.input_tokens >= 0 and usage.output_tokens >= 0 and 0 < total <= OVERRUN * call.reserved:
+        return usage
+    return Usage(call.reserved, 0, target.cost(call.reserved, 0))
 
 
 async def _heartbeat() -> None:

@@ -1,16 +1,14 @@
 """Which model answers for which role, and one call of one model. pydantic-ai speaks to the providers."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 from pydantic_ai.direct import model_request
-from pydantic_ai.exceptions import AgentRunError, ModelAPIError, ModelHTTPError
+from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import ModelRequest, SystemPromptPart, TextPart, UserPromptPart
 from pydantic_ai.models import Model, ModelRequestParameters, infer_model
 from pydantic_ai.output import OutputObjectDefinition
@@ -103,11 +101,11 @@ def read_routes(settings: Settings) -> Routes:
     if source == EMBEDDED:
         return {"default": [embedded]}
     text = source
-    if not re.search(r"[:{\n]\s", source):
+    if not set(source) & set("{:\n"):
         try:
             text = Path(source).read_text()
         except OSError as error:
-            raise SettingsError(f"GOLDEN_MODELS: {source} can't be read: name a YAML file, or `embedded`") from error
+            raise SettingsError(f"GOLDEN_MODELS: no file {source[:100]!r}: name a YAML file, or `embedded`") from error
     try:
         routes = _ROUTES.validate_python(yaml.safe_load(text))
     except yaml.YAMLError as error:
@@ -192,9 +190,10 @@ class Models:
             )
         except ModelHTTPError as error:
             raise RefusedCall(f"the provider answered {error.status_code}", error.retry_after) from error
-        except (ModelAPIError, AgentRunError, httpx.HTTPError) as error:
+        except Exception as error:
             if _never_left(error):
                 raise RefusedCall("the provider can't be reached", None) from error
+            # A broken answer breaks the SDKs in many ways; all mean the same to us.
             raise ModelUnavailable(f"no usable answer: {type(error).__name__}") from error
         text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
         used = response.usage

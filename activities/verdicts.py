@@ -25,10 +25,14 @@ class Verdicts:
         self._database = database
 
     async def escalate(self, question: EscalateInput) -> None:
-        """Move a task to `escalated`, with the question as its reason."""
+        """Move a task to `escalated`, with the question as its reason. A person may take days: the slot is given back."""
         ref = question.ref
         async with self._database.tenant(ref.tenant) as connection:
-            await move(connection, ref.task_id, ref.tenant, TaskState.ESCALATED, question.question)
+            row = (
+                await connection.execute(select(tasks).where(tasks.c.task_id == ref.task_id).with_for_update())
+            ).one()
+            if await move(connection, ref.task_id, ref.tenant, TaskState.ESCALATED, question.question):
+                await _give_back(connection, row, row.spent_tokens)
 
     async def decision(self, task: ReadDecisionInput) -> HumanDecision:
         """A person's decision, if its row is there."""
@@ -66,8 +70,7 @@ async def finish_task(connection: AsyncConnection, finish: FinishInput) -> bool:
         .where(tasks.c.task_id == finish.task_id)
         .values(state=finish.state.value, reason=finish.reason, result=reference, spent_tokens=spent, held_tokens=0)
     )
-    if row.admitted:
-        await _give_back(connection, row, spent)
+    await _give_back(connection, row, spent)
     await connection.execute(
         update(task_steps)
         .where(task_steps.c.task_id == finish.task_id, task_steps.c.state == "running")
@@ -81,16 +84,21 @@ async def finish_task(connection: AsyncConnection, finish: FinishInput) -> bool:
 
 
 async def _give_back(connection: AsyncConnection, row: Any, spent: int) -> None:
-    """The slot and the hold of a task to its tenant's account, and what it spent onto it."""
+    """A task's slot and hold, if it has them, back to its tenant's account, and what it newly spent onto it."""
     await connection.execute(
         update(accounts)
         .where(accounts.c.tenant == row.tenant)
         .values(
-            slots_used=accounts.c.slots_used - 1,
-            held_tokens=accounts.c.held_tokens - row.budget_tokens,
-            spent_tokens=accounts.c.spent_tokens + spent,
-            spent_micro_usd=accounts.c.spent_micro_usd + row.spent_micro_usd,
+            slots_used=accounts.c.slots_used - int(row.admitted),
+            held_tokens=accounts.c.held_tokens - (row.budget_tokens if row.admitted else 0),
+            spent_tokens=accounts.c.spent_tokens + spent - row.charged_tokens,
+            spent_micro_usd=accounts.c.spent_micro_usd + row.spent_micro_usd - row.charged_micro_usd,
         )
+    )
+    await connection.execute(
+        update(tasks)
+        .where(tasks.c.task_id == row.task_id)
+        .values(admitted=False, charged_tokens=spent, charged_micro_usd=row.spent_micro_usd)
     )
 
 

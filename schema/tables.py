@@ -56,6 +56,8 @@ tasks = Table(
     Column("spent_tokens", BigInteger, nullable=False),
     Column("held_tokens", BigInteger, nullable=False),
     Column("spent_micro_usd", BigInteger, nullable=False),
+    Column("charged_tokens", BigInteger, nullable=False),
+    Column("charged_micro_usd", BigInteger, nullable=False),
     Column("admitted", Boolean, nullable=False),
     Column("result", Text),
 )

@@ -14,6 +14,11 @@ def digest_of(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
 
 
+def storable(unverified_text: str) -> str:
+    """The text with U+FFFD where it has what PostgreSQL can't hold: NUL and unpaired surrogates."""
+    return unverified_text.replace("\x00", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
 async def put_text(connection: AsyncConnection, tenant: str, body: str) -> str:
     """Store `body` unless it is there already, and return its reference."""
     digest = digest_of(body)

@@ -14,6 +14,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.failures import FailureInterceptor
+from activities.models import read_routes
 from schema.engine import SANDBOX_QUEUE, SUPERVISOR_QUEUE, connect
 from schema.errors import GoldenError, SettingsError
 from schema.logs import configure_logs
@@ -41,6 +42,8 @@ def run(kind: str, settings: Settings) -> None:
     """
     if kind != ALL and kind not in KINDS:
         raise SettingsError(f"{kind!r} is no kind of worker: use {', '.join(KINDS)} or {ALL}")
+    # Before anything answers, so that a setting that can't be used ends the start and not the first task.
+    read_routes(settings)
     configure_logs(settings.log_level, f"worker-{kind}")
     code = asyncio.run(_main(kind, settings))
     # The SDK's threads may crash the interpreter on its way out: there is nothing left to do but to leave.

@@ -4,7 +4,12 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from temporalio import workflow
-from temporalio.exceptions import ChildWorkflowError, FailureError, is_cancelled_exception
+from temporalio.exceptions import (
+    ChildWorkflowError,
+    FailureError,
+    WorkflowAlreadyStartedError,
+    is_cancelled_exception,
+)
 
 with workflow.unsafe.imports_passed_through():
     from activities.admission import AdmissionActivities
@@ -18,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
         AskRoleInput,
         AskRoleResult,
         ConsensusInput,
+        ConsensusResult,
         EscalateInput,
         FinishInput,
         Proof,
@@ -31,6 +37,8 @@ with workflow.unsafe.imports_passed_through():
 from workflows.choosing import best_of, verdict_on_tests
 from workflows.consensus_round import ConsensusRound
 from workflows.steps import MODEL, RECORD, SANDBOX, WAIT, StepFailed, durable_step
+
+CANCEL_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -94,9 +102,10 @@ class AgentTask:
                 return work.result()
             return Verdict(TaskState.FAILED, "deadline")
         finally:
-            # What is under way ends before the task does, so that nothing of it is left behind.
+            # What is under way ends before the task does, so that nothing of it is left behind. But a vote that somebody
+            # reset by hand hears no cancel: the task does not wait for it for ever.
             if work.cancel():
-                await asyncio.gather(work, return_exceptions=True)
+                await workflow.wait([work], timeout=CANCEL_SECONDS)
 
     async def _work(self, admission: Admission) -> Verdict:
         self._enter(TaskState.PLANNING)
@@ -112,12 +121,14 @@ class AgentTask:
         return replace(await self._vote(admission, best), fixes=fixes)
 
     async def _contend(self, number: int) -> Proof | None:
-        """One candidate, developed and proven; None if its developer's answers were not usable."""
+        """One candidate, developed and proven. None if that failed: one lost candidate is no lost task."""
         question = self._question(f"develop/{number}", TaskState.DEVELOPING, plan=self._plan, variant=number - 1)
-        candidate = await self._candidate(question, f"developer, candidate {number}")
-        if candidate is None:
+        try:
+            candidate = (await self._ask(question, f"developer, candidate {number}")).response
+            return await self._prove(candidate, f"prove/{number}", TaskState.PROVING, f"tests of candidate {number}")
+        except StepFailed as failed:
+            self._lost.append(failed)
             return None
-        return await self._prove(candidate, f"prove/{number}", TaskState.PROVING, f"tests of candidate {number}")
 
     async def _repair(self, best: Proof, rounds: int) -> tuple[Proof, tuple[FixView, ...]]:
         """Show the best candidate's failures to the developer, until it passes or the rounds are spent."""
@@ -130,16 +141,24 @@ class AgentTask:
             question = self._question(
                 step, TaskState.REPAIRING, plan=self._plan, candidate=best.candidate, report=best.report, variant=number
             )
-            candidate = await self._candidate(question, f"developer, repair {number}")
-            if candidate is None or candidate == best.candidate:
+            proof = await self._try_repair(question, number, best)
+            if proof is None:
                 continue
-            proof = await self._prove(
-                candidate, f"prove-repair/{number}", TaskState.REPAIRING, f"tests of repair {number}"
-            )
             if best_of([best, proof]) is proof:
                 fixes.append(_fix(step, best, proof))
                 best = proof
         return best, tuple(fixes)
+
+    async def _try_repair(self, question: AskRoleInput, number: int, best: Proof) -> Proof | None:
+        """One repair, proven; None if it failed or changed nothing."""
+        try:
+            candidate = (await self._ask(question, f"developer, repair {number}")).response
+            if candidate == best.candidate:
+                return None
+            step = f"prove-repair/{number}"
+            return await self._prove(candidate, step, TaskState.REPAIRING, f"tests of repair {number}")
+        except StepFailed:
+            return None
 
     async def _vote(self, admission: Admission, best: Proof) -> Verdict:
         self._enter(TaskState.VOTING)
@@ -156,22 +175,29 @@ class AgentTask:
             report=best.report,
             plan=self._plan,
         )
-        try:
-            result = await workflow.execute_child_workflow(
-                ConsensusRound.run,
-                round_input,
-                id=f"vote/{self._task.task_id}/1",
-                task_queue=PEER_HUB_QUEUE,
-                cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-                search_attributes=workflow.info().typed_search_attributes,
-                static_summary=f"vote on: {admission.title}"[:200],
-            )
-        except ChildWorkflowError as error:
-            if is_cancelled_exception(error):
-                raise
-            raise StepFailed("vote", "ConsensusRoundFailed") from error
+        result = await self._hold_vote(round_input, admission.title)
         states = {"approved": TaskState.ACCEPTED, "rejected": TaskState.REJECTED, "undecided": TaskState.ESCALATED}
         return Verdict(states[result.outcome], result.summary, best, result.explanation)
+
+    async def _hold_vote(self, vote: ConsensusInput, title: str) -> ConsensusResult:
+        """Under the first free number: a reset of this workflow leaves the vote of the run before behind."""
+        while True:
+            try:
+                return await workflow.execute_child_workflow(
+                    ConsensusRound.run,
+                    vote,
+                    id=f"vote/{vote.task_id}/{vote.number}",
+                    task_queue=PEER_HUB_QUEUE,
+                    cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+                    search_attributes=workflow.info().typed_search_attributes,
+                    static_summary=f"vote on: {title}"[:200],
+                )
+            except WorkflowAlreadyStartedError:
+                vote = vote.model_copy(update={"number": vote.number + 1})
+            except ChildWorkflowError as error:
+                if is_cancelled_exception(error):
+                    raise
+                raise StepFailed("vote", "ConsensusRoundFailed") from error
 
     async def _ask_person(self, verdict: Verdict) -> Verdict:
         """Wait, as long as it takes, for a decision whose row is there."""
@@ -191,16 +217,6 @@ class AgentTask:
             if decision.decision is not None:
                 state = TaskState.ACCEPTED if decision.decision == "accept" else TaskState.REJECTED
                 return replace(verdict, state=state, reason=f"{decision.decision}ed by {decision.actor}")
-
-    async def _candidate(self, question: AskRoleInput, summary: str) -> str | None:
-        try:
-            return (await self._ask(question, summary)).response
-        except StepFailed as failed:
-            # One candidate lost is no task lost, as long as a sibling stands.
-            if failed.error_type not in ("InvalidModelOutput", "BudgetExhausted"):
-                raise
-            self._lost.append(failed)
-            return None
 
     async def _finish(self, verdict: Verdict) -> None:
         self._enter(verdict.state)

@@ -48,11 +48,11 @@ MODEL = Kind(
 )
 
 
-class StepFailed(Exception):
-    """A step is spent. `error_type` is the stable type of its last error."""
+class StepFailed(ApplicationError):
+    """A step is spent. `error_type` is the stable type of its last error. Uncaught, it fails the workflow."""
 
     def __init__(self, step: str, error_type: str) -> None:
-        super().__init__(f"step {step} failed: {error_type}")
+        super().__init__(f"step {step} failed: {error_type}", type="StepFailed", non_retryable=True)
         self.step = step
         self.error_type = error_type
 

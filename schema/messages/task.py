@@ -1,5 +1,6 @@
 """A coding task: what a client submits, and what it reads back (design §5 and §17)."""
 
+import ast
 import re
 import sys
 from datetime import datetime
@@ -57,7 +58,7 @@ def parse_deadline(text: str) -> int:
     Raises:
         ValueError: it is not digits and one of s, m, h, d, or lies outside 10 seconds to 7 days.
     """
-    match = _DEADLINE.match(text)
+    match = _DEADLINE.fullmatch(text)
     if match is None:
         raise ValueError("a deadline is digits and one of s, m, h or d, for example 30m")
     seconds = int(match[1]) * _UNIT_SECONDS[match[2]]
@@ -134,6 +135,9 @@ class TaskSpec(Message):
     def _tests_hold_tests(cls, tests: dict[str, str]) -> dict[str, str]:
         if not any(_is_test_file(path) for path in tests):
             raise ValueError("needs at least one pytest file, named test_*.py or *_test.py")
+        trees = [_parse(path, text) for path, text in tests.items() if _is_test_file(path)]
+        if not any(_defines_test(node) for tree in trees for node in ast.walk(tree)):
+            raise ValueError("define no test: pytest looks for functions whose names begin with test")
         return tests
 
     @field_validator("command")
@@ -142,7 +146,7 @@ class TaskSpec(Message):
         for form in _PYTEST_FORMS:
             if command[: len(form)] == form:
                 for argument in command[len(form) :]:
-                    if not _PYTEST_OPTIONS.match(argument):
+                    if not _PYTEST_OPTIONS.fullmatch(argument):
                         raise ValueError(
                             f"option {argument[:40]!r} is not allowed: use -q, -v, -x, -s, --tb or --maxfail"
                         )
@@ -157,9 +161,22 @@ class TaskSpec(Message):
         size = sum(len(path.encode()) + len(text.encode()) for path, text in everything.items())
         if size > MAX_FILES_BYTES:
             raise field_fault("files", f"and tests together are {size:,} bytes; the limit is {MAX_FILES_BYTES:,}")
-        _check_no_clash(self.files, self.tests)
+        check_no_clash(self.files, self.tests)
         _check_no_shadow(self.files)
         return self
+
+
+def _parse(path: str, text: str) -> ast.Module:
+    try:
+        return ast.parse(text)
+    except SyntaxError as error:
+        raise ValueError(f"{path} is no valid Python: {error.msg} in line {error.lineno}") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"{path} can't be read as Python") from error
+
+
+def _defines_test(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test")
 
 
 def _is_test_file(path: str) -> bool:
@@ -167,7 +184,7 @@ def _is_test_file(path: str) -> bool:
     return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py"))
 
 
-def _check_no_clash(files: dict[str, str], tests: dict[str, str]) -> None:
+def check_no_clash(files: dict[str, str], tests: dict[str, str]) -> None:
     """A name in two spellings, in both files and tests, or as file and folder would hide another."""
     seen: dict[str, str] = {}
     for path in [*files, *tests]:

@@ -22,8 +22,8 @@ class VotePolicy(Message):
 
     voters: dict[Voter, BasisPoints] = DEFAULT_WEIGHTS
     quorum: Annotated[int, Field(ge=1, le=4)] | None = None
-    threshold: Annotated[Fraction, Field(strict=False)] = 0.6
-    reject_threshold: Annotated[Fraction, Field(strict=False)] = 0.5
+    threshold: Fraction = 0.6
+    reject_threshold: Fraction = 0.5
     deadline_seconds: Annotated[int, Field(ge=10, le=86_400)] = 600
     rounds: Annotated[int, Field(ge=1, le=2)] = 2
     veto: bool = True

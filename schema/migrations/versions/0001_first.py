@@ -48,6 +48,8 @@ CREATE TABLE tasks (
     spent_tokens        bigint NOT NULL DEFAULT 0 CHECK (spent_tokens >= 0),
     held_tokens         bigint NOT NULL DEFAULT 0 CHECK (held_tokens >= 0),
     spent_micro_usd     bigint NOT NULL DEFAULT 0 CHECK (spent_micro_usd >= 0),
+    charged_tokens      bigint NOT NULL DEFAULT 0,
+    charged_micro_usd   bigint NOT NULL DEFAULT 0,
     admitted            boolean NOT NULL DEFAULT false,
     result              text
 );
