@@ -25,7 +25,7 @@ class Verdicts:
         self._database = database
 
     async def escalate(self, question: EscalateInput) -> None:
-        """Move a task to `escalated`, with the question as its reason. A person may take days: the slot is given back."""
+        """Move a task to `escalated`, with the question as its reason; the slot goes back, as people may take days."""
         ref = question.ref
         async with self._database.tenant(ref.tenant) as connection:
             row = (

@@ -102,8 +102,8 @@ class AgentTask:
                 return work.result()
             return Verdict(TaskState.FAILED, "deadline")
         finally:
-            # What is under way ends before the task does, so that nothing of it is left behind. But a vote that somebody
-            # reset by hand hears no cancel: the task does not wait for it for ever.
+            # What is under way ends before the task does, so that nothing of it is left behind. But a vote that
+            # somebody reset by hand hears no cancel: the task does not wait for it for ever.
             if work.cancel():
                 await workflow.wait([work], timeout=CANCEL_SECONDS)
 

@@ -56,7 +56,7 @@ def assert_books_balance(golden: Golden, *task_ids: str) -> None:
         golden,
         "SELECT count(*) FROM accounts a WHERE (slots_used, held_tokens, spent_tokens) <> (SELECT "
         "count(*) FILTER (WHERE open), coalesce(sum(budget_tokens) FILTER (WHERE open), 0), "
-        "coalesce(sum(spent_tokens) FILTER (WHERE NOT open), 0) FROM (SELECT *, admitted AND state NOT IN "
+        "coalesce(sum(charged_tokens), 0) FROM (SELECT *, admitted AND state NOT IN "
         "('accepted', 'rejected', 'failed', 'cancelled') AS open FROM tasks t WHERE t.tenant = a.tenant) t)",
     )
     assert unbalanced == 0

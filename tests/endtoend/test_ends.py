@@ -41,7 +41,7 @@ async def nothing_is_held(golden: Golden, task_ids: list[str]) -> None:
         held = connection.execute("SELECT sum(held_tokens) FROM tasks WHERE task_id = ANY(%s)", (task_ids,)).fetchone()
         open_tasks = connection.execute(
             "SELECT count(*), coalesce(sum(budget_tokens), 0) FROM tasks WHERE tenant = 'default' AND admitted "
-            "AND state NOT IN ('accepted', 'rejected', 'failed', 'cancelled')"
+            "AND state NOT IN ('escalated', 'accepted', 'rejected', 'failed', 'cancelled')"
         ).fetchone()
     assert held == (0,)
     assert account(golden) == open_tasks
@@ -145,6 +145,8 @@ async def test_a_vote_without_a_decision_is_a_persons_to_decide(
     task_id = await golden.submit(spec("escalated"))
     task = await golden.until(task_id, lambda task: task["state"] == "escalated")
     assert task["reason"] == "undecided: no ballot carries weight"
+    # While a person thinks it over, the tenant's slots are for those who work.
+    await nothing_is_held(golden, [task_id])
     assert len(provider.asked_about("escalated", lambda asked: asked.voting)) == 8
 
     # A Signal by hand has no row behind it: the workflow looks, and goes on waiting.
@@ -161,6 +163,23 @@ async def test_a_vote_without_a_decision_is_a_persons_to_decide(
     assert result["consensus"]["round"] == 2
     await record(temporal, f"task/{task_id}", "AgentTask-escalated")
     await record(temporal, f"vote/{task_id}/1", "ConsensusRound-second-round")
+
+
+async def test_a_task_reset_in_its_vote_votes_again_and_ends(
+    golden: Golden, provider: Provider, temporal: Client
+) -> None:
+    gate = threading.Event()
+    provider.script("reset", Script(developer=[files(work=GOOD)], gates={"security": gate}))
+    task_id = await golden.submit(spec("reset"))
+    await step_runs(golden, task_id, "ballot/security/1")
+    command = [str(binary()), "workflow", "reset", "--address", golden.settings.temporal_target]
+    target = ["--workflow-id", f"task/{task_id}", "--type", "FirstWorkflowTask", "--reason", "test"]
+    await asyncio.to_thread(subprocess.run, [*command, *target], check=True, capture_output=True)
+    gate.set()
+    assert (await golden.result(task_id))["state"] == "accepted"
+    asked = [item.role for item in provider.asked_about("reset") if not item.voting]
+    assert sorted(asked) == ["architect", "developer"]
+    await nothing_is_held(golden, [task_id])
 
 
 async def test_tasks_beyond_the_tenants_slots_queue_and_start_in_order_of_arrival(

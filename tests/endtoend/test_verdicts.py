@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowHandle
 
@@ -153,6 +154,36 @@ async def test_a_provider_that_fails_for_a_while_costs_nothing_and_loses_nothing
     result = await golden.result(await golden.submit(spec("faults")))
     assert result["state"] == "accepted"
     assert result["tokens"]["developer"] == {"input": 100, "output": 20}
+
+
+async def test_an_invalid_answer_with_what_no_database_holds_is_one_lost_candidate(
+    golden: Golden, provider: Provider
+) -> None:
+    key = '{"files": [{"path": "f.py", "content": 1, "\\u0000": 1}]}'
+    provider.script("unstorable", Script(developer=["nonsense \u0000", "nonsense \ud800", key]))
+    result = await golden.result(await golden.submit(spec("unstorable")))
+    assert (result["state"], result["reason"]) == (
+        "failed",
+        "the model's answers for step develop/1 were not usable",
+    )
+    assert result["tokens"]["developer"] == {"input": 300, "output": 60}
+
+
+@pytest.mark.parametrize("usage", [(10**18, 10**18), (0, 0), (-5, -5)], ids=["absurd", "missing", "negative"])
+async def test_a_usage_that_cannot_be_is_charged_as_reserved(
+    golden: Golden, provider: Provider, usage: tuple[int, int]
+) -> None:
+    title = f"usage {usage[0]}"
+    provider.script(title, Script(developer=[files(work=GOOD)], usage=usage))
+    result = await golden.result(await golden.submit(spec(title)))
+    assert result["state"] == "accepted"
+    assert all(0 < used["input"] + used["output"] < 10_000 for used in result["tokens"].values())
+
+
+async def test_a_provider_that_answers_without_an_answer_is_unavailable(golden: Golden, provider: Provider) -> None:
+    provider.script("no choices", Script(developer=[Fault(200), files(work=GOOD)]))
+    result = await golden.result(await golden.submit(spec("no choices")))
+    assert result["state"] == "accepted"
 
 
 async def test_a_budget_too_small_for_the_work_fails_the_task_and_says_so(golden: Golden, provider: Provider) -> None:

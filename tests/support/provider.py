@@ -37,7 +37,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Fault:
-    """Instead of an answer: an error status, or silence until the gate opens."""
+    """Instead of an answer: an error, or with status 200 a completion without a choice."""
 
     status: int = 500
     retry_after: int | None = None
@@ -57,6 +57,7 @@ class Script:
     developer: Sequence[Answer] = ()
     ballots: Mapping[str, Sequence[Answer]] = field(default_factory=dict)
     gates: dict[str, threading.Event] = field(default_factory=dict)
+    usage: tuple[int, int] = (100, 20)
 
 
 def files(**contents: str) -> dict[str, Any]:
@@ -117,8 +118,11 @@ class Provider:
         said = self._next(script, asked)
         if isinstance(said, Fault):
             headers = {} if said.retry_after is None else {"Retry-After": str(said.retry_after)}
-            return JSONResponse({"error": {"message": "as scripted"}}, said.status, headers)
-        return JSONResponse(_completion(said if isinstance(said, str) else json.dumps(said)))
+            broken = {**_completion("", script.usage), "choices": []}
+            return JSONResponse(
+                broken if said.status == 200 else {"error": {"message": "as scripted"}}, said.status, headers
+            )
+        return JSONResponse(_completion(said if isinstance(said, str) else json.dumps(said), script.usage))
 
     def _read(self, body: dict[str, Any]) -> Asked:
         system, user = body["messages"][0]["content"], body["messages"][-1]["content"]
@@ -138,14 +142,14 @@ class Provider:
         return answers[min(count, len(answers)) - 1]
 
 
-def _completion(text: str) -> dict[str, Any]:
+def _completion(text: str, usage: tuple[int, int]) -> dict[str, Any]:
     return {
         "id": "scripted",
         "object": "chat.completion",
         "created": 0,
         "model": "scripted",
         "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
-        "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
+        "usage": {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)},
     }
 
 

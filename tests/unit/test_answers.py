@@ -22,6 +22,8 @@ from activities.answers import (
 from schema.messages.task import TaskSpec
 from schema.messages.vote import Evidence
 
+NO_IMPORT = "def test_it():\n    pass\n"
+
 
 def spec(**fields: Any) -> TaskSpec:
     basis = {
@@ -54,6 +56,8 @@ def candidate(*files: tuple[str, str]) -> CandidateAnswer:
         "I can't help with that.",
         "",
         "[" * 100_000,
+        '{"summary": "a\\u0000b", "steps": []}',
+        '{"summary": "s", "steps": ["\\u0000"]}',
         '{"summary": "' + "x" * 401 + '", "steps": []}',
     ],
 )
@@ -96,6 +100,19 @@ def test_a_candidate_that_touches_tests_or_their_judging_is_refused(path: str) -
         candidate_files(spec(), candidate((path, "")))
 
 
+@pytest.mark.parametrize("path", ["work.py/x.py", "test_work.py/x.py", "WORK.py"])
+def test_a_candidate_whose_files_hide_each_other_is_refused(path: str) -> None:
+    with pytest.raises(AnswerRefused):
+        candidate_files(spec(), candidate((path, "")))
+
+
+@pytest.mark.parametrize("confidence", ["true", '"0.5"', "1e999", "-1", "2"])
+def test_a_ballots_confidence_is_a_number_from_nought_to_one(confidence: str) -> None:
+    said = f'{{"choice": "approve", "confidence": {confidence}, "rationale": "", "evidence": [], "objections": []}}'
+    with pytest.raises(AnswerRefused):
+        parse_json(said, ballot_type(Evidence(tests_passed=1, tests_failed=0)))
+
+
 def test_equal_candidates_are_stored_as_one() -> None:
     stored = canonical_candidate({"b.py": "2", "a.py": "é"})
     assert stored == canonical_candidate({"a.py": "é", "b.py": "2"})
@@ -135,5 +152,5 @@ def test_plain_code_goes_where_the_tests_import_it_from() -> None:
     assert main_path(spec()) == "work.py"
     assert main_path(spec(files={})) == "work.py"
     assert main_path(spec(files={"other.py": "", "work.py": ""})) == "work.py"
-    assert main_path(spec(files={"only.py": ""}, tests={"test_a.py": "import os\n"})) == "only.py"
-    assert main_path(spec(files={}, tests={"test_a.py": "import os, pytest\n"})) == "solution.py"
+    assert main_path(spec(files={"only.py": ""}, tests={"test_a.py": f"import os\n{NO_IMPORT}"})) == "only.py"
+    assert main_path(spec(files={}, tests={"test_a.py": f"import os, pytest\n{NO_IMPORT}"})) == "solution.py"

@@ -18,7 +18,7 @@ def read(**fields: Any) -> TaskSpec:
 
 
 def test_the_least_that_a_task_needs_has_sensible_defaults() -> None:
-    least = {"title": "T", "instructions": "Do.", "tests": {"test_a.py": ""}, "budget_tokens": 1000}
+    least = {"title": "T", "instructions": "Do.", "tests": {"test_a.py": "def test_a(): pass"}, "budget_tokens": 1000}
     task = TaskSpec.model_validate_json(json.dumps(least))
     assert (task.candidates, task.repair_rounds, task.deadline_seconds, task.image) == (3, 2, 1800, "default")
     assert task.policy.quorum_needed == 2
@@ -37,6 +37,8 @@ def test_the_least_that_a_task_needs_has_sensible_defaults() -> None:
         {"instructions": "a\x00b"},
         {"tests": {}},
         {"tests": {"notes.txt": "no test"}},
+        {"tests": {"test_a.py": ""}},
+        {"tests": {"test_a.py": "def test_a(:"}},
         {"tests": {"../test_a.py": ""}},
         {"tests": {"/test_a.py": ""}},
         {"files": {"a\\b.py": ""}},
@@ -64,6 +66,10 @@ def test_the_least_that_a_task_needs_has_sensible_defaults() -> None:
         {"deadline": "9s"},
         {"deadline": "8d"},
         {"deadline": 60},
+        {"deadline": "10s\n"},
+        {"command": ["pytest", "-q\n"]},
+        {"policy": {"threshold": True}},
+        {"policy": {"threshold": "0.6"}},
         {"policy": {"voters": {"reviewer": 0}}},
         {"policy": {"voters": {"boss": 5000}}},
         {"policy": {"quorum": 5}},
