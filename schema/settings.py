@@ -14,8 +14,6 @@ MAX_SOCKET_PATH = 100
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
-DEFAULT_RATE_LIMITS = {"admin": 100, "operator": 60, "developer": 30, "approver": 20, "viewer": 5}
-
 
 class Settings(BaseSettings):
     """Everything that can be set, with defaults that suit one machine (design §16)."""
@@ -25,6 +23,7 @@ class Settings(BaseSettings):
     home: Path = Path(".golden")
     url: str | None = None
     token: SecretStr | None = None
+    tenant: str | None = None
 
     gateway_host: str = "127.0.0.1"
     gateway_port: Port = 8080
@@ -47,12 +46,10 @@ class Settings(BaseSettings):
 
     sandbox_isolation: Literal["gvisor", "unsafe-runc"] = "gvisor"
     sandbox_pool: PositiveInt = 2
-    sandbox_per_minute: PositiveInt = 10
     sandbox_runtime: str = "golden-runsc"
     sandbox_images: Annotated[dict[str, str], NoDecode] = {"default": "golden-sandbox:1"}
 
     tenant_slots: PositiveInt = 8
-    rate_limits: Annotated[dict[str, int], NoDecode] = DEFAULT_RATE_LIMITS
     reconcile_seconds: PositiveInt = 10
 
     issuer: str = "golden"
@@ -63,12 +60,6 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().absolute()
-
-    @field_validator("rate_limits", mode="before")
-    @classmethod
-    def _parse_rate_limits(cls, value: Any) -> Any:
-        pairs = _parse_pairs(value)
-        return {**DEFAULT_RATE_LIMITS, **pairs} if isinstance(pairs, dict) else pairs
 
     @field_validator("sandbox_images", mode="before")
     @classmethod
