@@ -2,9 +2,6 @@
 
 import io
 import json
-import os
-import pty
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -13,14 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from gateway import cli
 from gateway.authentication import KeyFolder, Verifier
 from gateway.authorisation import Principal
-from gateway.cli_view import Story
 from gateway.terminal import clean
-from schema.messages.task import TaskEvent, TaskView
 from schema.settings import Settings
 from tests.support.parts import free_port
 
@@ -274,43 +268,6 @@ def test_watch_goes_on_after_an_escalation_that_was_decided(gateway: ScriptedGat
     assert golden("watch", TASK_ID)[0] == 0
 
 
-def result_of(state: str) -> dict[str, Any]:
-    voter = {"role": "tester", "choice": "approve", "weight": 2500, "effective_weight": 2500, "rationale": HOSTILE}
-    return {
-        "task_id": TASK_ID,
-        "state": state,
-        "files": {"add.py": f"def add(a, b):\n    return a + b  # {HOSTILE}\n"},
-        "tests": [{"id": "test_add.py::test_add", "outcome": "passed", "seconds": 0.01}],
-        "consensus": {
-            "outcome": "approved",
-            "threshold": 0.6,
-            "reject_threshold": 0.5,
-            "quorum": 2,
-            "round": 1,
-            "round_one_outcome": "approved",
-            "voters": [{**voter, "outcome_without": "undecided", "pivotal": True}],
-            "summary": "approved by 3",
-        },
-        "tokens": {"developer": {"input": 1200, "output": 300}},
-        "isolation": "gvisor",
-    }
-
-
-@pytest.mark.parametrize(("state", "code"), [("accepted", 0), ("rejected", 1)])
-def test_result_shows_code_tests_votes_and_tokens(
-    state: str, code: int, gateway: ScriptedGateway, golden: Golden
-) -> None:
-    gateway.on(f"GET /v1/tasks/{TASK_ID}/result", (200, result_of(state)))
-
-    ended, out, _ = golden("result", TASK_ID)
-
-    assert ended == code
-    for text in ("def add(a, b):\n    return a + b", "tests: 1 of 1 passed", "approved by 3", "1,200", "gvisor"):
-        assert text in out
-    assert "[bold]not markup[/bold]" in out
-    assert not set(out) & {"\x1b", "\x07", "\r", "\u202e"}
-
-
 def test_result_of_an_unfinished_task_is_5(gateway: ScriptedGateway, golden: Golden) -> None:
     gateway.on(f"GET /v1/tasks/{TASK_ID}/result", problem(409, "task-not-final", state="voting"))
 
@@ -391,15 +348,6 @@ def test_decide_sends_the_decision_with_its_reason(gateway: ScriptedGateway, gol
     assert json.loads(gateway.asked[0][2]) == {"decision": "accept", "reason": "it works"}
 
 
-def test_consensus_shows_the_votes(gateway: ScriptedGateway, golden: Golden) -> None:
-    gateway.on(f"GET /v1/tasks/{TASK_ID}/consensus", (200, result_of("accepted")["consensus"]))
-
-    code, out, _ = golden("consensus", TASK_ID)
-
-    assert code == 0
-    assert "vote: approved" in out
-
-
 def test_token_issue_prints_a_good_token_alone(gateway: ScriptedGateway, golden: Golden) -> None:
     code, out, _ = golden("token", "issue", "--role", "approver", "--tenant", "team-a", "--sub", "pat", "--ttl", "2h")
 
@@ -429,61 +377,6 @@ def test_a_wrong_token_request_is_a_usage_error(
     code, out, _ = golden("token", "issue", *arguments)
 
     assert (code, out) == (2, "")
-
-
-def test_the_live_view_shows_steps_candidates_and_ballots() -> None:
-    story = Story(TaskView.model_validate(task("planning")))
-    for chunk in STORY:
-        if chunk.startswith(b"id"):
-            fields = dict(line.split(": ", 1) for line in chunk.decode().splitlines() if line)
-            story.apply(
-                TaskEvent.model_validate(
-                    {"sequence": int(fields["id"]), "event": fields["event"], "data": json.loads(fields["data"])}
-                )
-            )
-    screen = Console(record=True, width=120, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115 - nothing is shown
-    screen.print(story.render())
-    screen.file.close()
-    shown = screen.export_text()
-
-    for text in ("accepted", "plan", "1.2", "1 of 3", "3 of 3", "ended by timeout", "tester", "0.90", "approved by 3"):
-        assert text in shown
-    assert "[bold]not markup[/bold]" in shown
-    assert not set(shown) & {"\x1b", "\x07", "\u202e"}
-
-
-def test_on_a_terminal_watch_is_live_and_lets_no_escape_of_a_model_through(gateway: ScriptedGateway) -> None:
-    gateway.on(f"GET /v1/tasks/{TASK_ID}", (200, task()))
-    gateway.on(f"GET /v1/tasks/{TASK_ID}/events", STORY)
-
-    code, shown = _on_a_terminal("watch", TASK_ID)
-
-    assert code == 0
-    assert "approved by 3" in shown
-    assert "\x1b[31mred" not in shown
-    assert "\x1b]0;title" not in shown
-
-
-def _on_a_terminal(*arguments: str) -> tuple[int, str]:
-    """Run a command with a terminal for its standard output; what it wrote there."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gateway.cli", *arguments],
-        stdout=theirs,
-        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"},
-    )
-    os.close(theirs)
-    shown = bytearray()
-    with open(ours, "rb", buffering=0) as terminal:  # noqa: PTH123 - a descriptor
-        while True:
-            try:
-                chunk = terminal.read(65_536)
-            except OSError:  # Linux's way to say that the other side was closed
-                break
-            if not chunk:
-                break
-            shown += chunk
-    return process.wait(), shown.decode()
 
 
 def test_clean_keeps_what_people_write() -> None:
