@@ -35,6 +35,7 @@ class Part:
 
     `ready` answers whether the part does its work now; an OSError or a TimeoutError counts as no.
     `death_signal` is what the kernel sends to the part when the supervisor dies.
+    `refusal` is the exit code by which the part says that its settings can't be used: it is not started again.
     """
 
     name: str
@@ -45,16 +46,24 @@ class Part:
     grace: float = 10.0
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL
+    refusal: int | None = None
 
 
 class PartFailed(Exception):
-    """A part did not become ready. `lines` are the last of its log."""
+    """A part did not become ready, or was given up. `lines` are the last of its log."""
 
     def __init__(self, name: str, reason: str, lines: list[str]) -> None:
         super().__init__(f"{name} {reason}")
         self.name = name
         self.reason = reason
         self.lines = lines
+
+
+class PartRefused(PartFailed):
+    """A part ended with its `refusal`."""
+
+    def __init__(self, name: str, lines: list[str]) -> None:
+        super().__init__(name, "can't work with its settings", lines)
 
 
 class Process:
@@ -67,6 +76,7 @@ class Process:
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = asyncio.Event()
         self._was_ready = False
+        self._refused = False
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -91,11 +101,23 @@ class Process:
         if ready not in done:
             ended = self._watcher in done
             await self.stop()
+            self.check()
             reason = "ended again and again" if ended else f"was not ready within {self.part.ready_within:g} s"
             raise PartFailed(self.part.name, reason, tail(self.log))
         ready.result()
         self._was_ready = True
         self._report(self.part.name, f"ready  ({time.monotonic() - began:.1f} s)")
+
+    def check(self) -> None:
+        """Raise PartRefused if the part has refused."""
+        if self._refused:
+            raise PartRefused(self.part.name, tail(self.log))
+
+    async def ended(self) -> None:
+        """Wait until the part is neither running nor started again; raises PartRefused if it has refused."""
+        if self._watcher is not None:
+            await asyncio.wait({self._watcher})  # which doesn't cancel it with us
+        self.check()
 
     async def stop(self) -> None:
         """Ask the part to end, wait for its grace, then kill it."""
@@ -117,11 +139,13 @@ class Process:
             born = time.monotonic()
             code = await self._run_once()
             starts += 1
-            if self._stopping.is_set() or (not self._was_ready and starts >= STARTS):
+            self._refused = code == self.part.refusal and not self._stopping.is_set()
+            if self._refused or self._stopping.is_set() or (not self._was_ready and starts >= STARTS):
                 return
             if time.monotonic() - born > HEALTHY_AFTER:
                 delay = 0.0
-            self._report(self.part.name, f"ended ({_describe(code)}); starting again in {delay:g} s")
+            again = f"in {delay:g} s" if delay else "at once"
+            self._report(self.part.name, f"ended ({_describe(code)}; see {self.log}); starting again {again}")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay)
             delay = min(max(1.0, 2 * delay), LONGEST_DELAY)

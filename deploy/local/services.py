@@ -10,6 +10,8 @@ from deploy.local.process import Part
 from schema.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
+REFUSAL = 2
+"""The exit code of `golden` where a setting can't be used."""
 
 
 def worker(settings: Settings) -> Part:
@@ -22,6 +24,7 @@ def worker(settings: Settings) -> Part:
         environment=environment(settings, GOLDEN_METRICS_PORT=str(port)),
         ready_within=120.0,
         grace=20.0,
+        refusal=REFUSAL,
     )
 
 
@@ -32,6 +35,7 @@ def gateway(settings: Settings) -> Part:
         ready=lambda: answers(f"http://127.0.0.1:{settings.gateway_port}/readyz"),
         environment=environment(settings),
         grace=15.0,  # longer than it lets requests finish
+        refusal=REFUSAL,
     )
 
 

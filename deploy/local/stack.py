@@ -12,7 +12,7 @@ import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
 from deploy.local import lock, model_server, ports, postgres, services, temporal
-from deploy.local.process import Part, PartFailed, Process, Report, print_line
+from deploy.local.process import Part, PartFailed, PartRefused, Process, Report, print_line
 from schema import migrate
 from schema.errors import SettingsError
 from schema.settings import Settings
@@ -43,6 +43,12 @@ class Stack:
         await asyncio.gather(
             self._start(services.worker(self._settings)), self._start(services.gateway(self._settings))
         )
+        for process in self._running:  # one may have ended while another was starting
+            process.check()
+
+    async def ended(self) -> None:
+        """Wait for ever, or until a part has refused its settings; raises PartRefused."""
+        await asyncio.gather(*(process.ended() for process in self._running))
 
     async def stop(self) -> None:
         """Stop what runs, the last first."""
@@ -70,7 +76,11 @@ class Stack:
 
 
 def run(settings: Settings) -> int:
-    """Run the stack in the foreground until a signal; the exit code of `golden up`."""
+    """Run the stack in the foreground until a signal; the exit code of `golden up`.
+
+    2 is for settings that can't be used, ours or a part's, also when a part finds out only later; 4 is for a part
+    that doesn't come up.
+    """
     try:
         with lock.holding(settings):
             _wait_for_ports(settings)
@@ -91,14 +101,14 @@ async def _serve(settings: Settings) -> int:
         await stack.start()
         announce(settings)
         lock.describe(settings, ready=True, ports=told)
-        await asyncio.Event().wait()
+        await stack.ended()
         return DONE
     except asyncio.CancelledError:
         print("stopping", flush=True)
         return DONE
     except PartFailed as failure:
         print("\n".join((f"{failure}; its last lines:", *failure.lines)), file=sys.stderr, flush=True)
-        return UNREACHABLE
+        return USAGE if isinstance(failure, PartRefused) else UNREACHABLE
     finally:
         await stack.stop()
         lock.clear(settings)

@@ -27,7 +27,7 @@ from schema.settings import Settings
 def stand_in(name, port, command):
     address = f"http://127.0.0.1:{port}/"
     return Part(name, command or services.python("http.server", str(port), "--bind", "127.0.0.1"),
-                lambda: services.answers(address), services.environment(settings))
+                lambda: services.answers(address), services.environment(settings), refusal=services.REFUSAL)
 
 settings = Settings()
 services.worker = lambda settings: stand_in("worker", services.worker_metrics_port(settings), tuple(sys.argv[1:]))
@@ -35,6 +35,19 @@ services.gateway = lambda settings: stand_in("gateway", settings.gateway_port, (
 code = stack.run(settings)
 sys.stdout.flush()
 os._exit(code)
+"""
+
+REFUSING = """
+import http.server, os, pathlib, sys, threading, time
+
+def refuse():
+    while '"ready": true' not in pathlib.Path(sys.argv[2]).read_text():
+        time.sleep(0.05)
+    print("bad route", flush=True)
+    os._exit(2)
+
+threading.Thread(target=refuse).start()
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
 """
 
 
@@ -142,6 +155,21 @@ async def test_a_part_that_fails_ends_the_stack_and_shows_its_log(tmp_path: Path
         told = await rest(process)
     assert process.returncode == 4
     assert "worker ended again and again; its last lines:\nno key ring\n" in told
+    assert lock.running(settings) is None
+
+
+@pytest.mark.parametrize("ready_before", [False, True])
+async def test_a_part_that_refuses_its_settings_ends_the_stack_at_once(tmp_path: Path, ready_before: bool) -> None:
+    settings = local_settings(tmp_path)
+    code = REFUSING if ready_before else "print('bad route', flush=True); raise SystemExit(2)"
+    port = str(services.worker_metrics_port(settings))
+    async with up(settings, sys.executable, "-c", code, port, str(settings.run_folder / "stack.json")) as process:
+        told = await rest(process)
+    assert process.returncode == 2
+    assert ("\nready\n" in told) is ready_before
+    assert "worker can't work with its settings; its last lines:\n" in told
+    assert "bad route\n" in told
+    assert "starting again" not in told
     assert lock.running(settings) is None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import postgres, process
-from deploy.local.process import Part, PartFailed, Process
+from deploy.local.process import Part, PartFailed, PartRefused, Process
 from tests.support.processes import is_gone, until
 
 SLEEP = ("sleep", "600")
@@ -54,7 +54,7 @@ async def test_a_part_that_is_killed_runs_again(tmp_path: Path) -> None:
     assert second is not None
     assert is_gone(first)
     assert is_gone(second)
-    assert listener.heard("ended (SIGKILL); starting again in 0 s")
+    assert listener.heard(f"ended (SIGKILL; see {tmp_path / 'part.log'}); starting again at once")
 
 
 async def test_a_part_is_ready_only_when_its_probe_says_so(tmp_path: Path) -> None:
@@ -120,6 +120,37 @@ async def test_a_part_that_ends_again_and_again_is_given_up(tmp_path: Path, monk
     with pytest.raises(PartFailed, match="part ended again and again") as failure:
         await part.start()
     assert failure.value.lines == ["no such flag", "no such flag"]
+
+
+async def test_a_part_that_refuses_is_not_started_again(tmp_path: Path) -> None:
+    code = "import sys; print('no such setting', flush=True); sys.exit(2)"
+    part = Process(Part("part", python(code), never, refusal=2), tmp_path, Listener())
+    with pytest.raises(PartRefused, match="part can't work with its settings") as failure:
+        await part.start()
+    assert failure.value.lines == ["no such setting"]
+
+
+async def test_a_part_that_refuses_later_is_given_up_too(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    code = f"import os, sys, time\nwhile not os.path.exists({str(mark)!r}): time.sleep(0.01)\nsys.exit(2)"
+    listener = Listener()
+    part = Process(Part("part", python(code), always, refusal=2), tmp_path, listener)
+    await part.start()
+    part.check()
+    mark.touch()
+    with pytest.raises(PartRefused):
+        await asyncio.wait_for(part.ended(), 10)
+    await part.stop()
+    assert not listener.heard("starting again")
+
+
+async def test_the_same_code_of_a_part_that_has_no_refusal_is_a_crash(tmp_path: Path) -> None:
+    listener = Listener()
+    part = Process(Part("part", python("raise SystemExit(2)"), always), tmp_path, listener)
+    await part.start()
+    await until(lambda: listener.heard("ended (exit code 2"))
+    part.check()
+    await part.stop()
 
 
 async def test_a_command_that_is_not_there_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
