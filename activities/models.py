@@ -1,12 +1,14 @@
 """Which model answers for which role, and one call of one model. pydantic-ai speaks to the providers."""
 
 import os
+import re
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_ai.direct import model_request
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import ModelRequest, SystemPromptPart, TextPart, UserPromptPart
@@ -53,6 +55,13 @@ class ModelTarget(BaseModel):
     lean: bool = False
     max_tokens: int = Field(default=4_096, ge=16, le=128_000)
 
+    @field_validator("model")
+    @classmethod
+    def _has_provider(cls, model: str) -> str:
+        if model != EMBEDDED and not re.fullmatch(r"[^\s:]+:\S+", model):
+            raise ValueError("must be PROVIDER:NAME, or `embedded`")
+        return model
+
     def key(self) -> str | None:
         """The API key, from wherever the settings say it is.
 
@@ -64,11 +73,13 @@ class ModelTarget(BaseModel):
         if self.api_key_file is not None:
             try:
                 return self.api_key_file.read_text().strip()
-            except OSError as error:
-                raise SettingsError(f"GOLDEN_MODELS: api_key_file {self.api_key_file} can't be read") from error
+            except (OSError, ValueError):
+                name = _name(str(self.api_key_file), _PATH)
+                raise SettingsError(f"GOLDEN_MODELS: api_key_file {name} can't be read") from None
         if self.api_key_env is not None:
             if self.api_key_env not in os.environ:
-                raise SettingsError(f"GOLDEN_MODELS: api_key_env names {self.api_key_env}, which is not set")
+                name = _name(self.api_key_env, _VARIABLE)
+                raise SettingsError(f"GOLDEN_MODELS: api_key_env names {name}, which is not set")
             return os.environ[self.api_key_env]
         return None
 
@@ -83,12 +94,17 @@ Routes = dict[str, list[ModelTarget]]
 _ROUTES = TypeAdapter(Routes)
 _ROLES = {"default", "architect", "developer", "reviewer", "security", "tester", "supervisor"}
 
+_WORD = re.compile(r"[a-z_]{1,30}|[0-9]{1,4}")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,60}")
+_PATH = re.compile(r"[/.~][^\n]{0,200}|[^\n]{1,200}\.(ya?ml|json|txt|key)")
+
 
 def read_routes(settings: Settings) -> Routes:
     """The routes by role of `GOLDEN_MODELS`: `embedded`, a YAML file, or its text.
 
     Raises:
-        SettingsError: it is none of these, a role is unknown, or there is no default.
+        SettingsError: it is none of these, a role is unknown, there is no default, or a key is not there. The message
+            never quotes the text, which may hold keys.
     """
     embedded = ModelTarget(
         model=f"openai:{EMBEDDED_NAME}",
@@ -100,27 +116,51 @@ def read_routes(settings: Settings) -> Routes:
     source = settings.models.strip()
     if source == EMBEDDED:
         return {"default": [embedded]}
-    text = source
-    if not set(source) & set("{:\n"):
-        try:
-            text = Path(source).read_text()
-        except OSError as error:
-            raise SettingsError(f"GOLDEN_MODELS: no file {source[:100]!r}: name a YAML file, or `embedded`") from error
-    try:
-        routes = _ROUTES.validate_python(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise SettingsError("GOLDEN_MODELS is not YAML") from error
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:5])
-        raise SettingsError(f"GOLDEN_MODELS: {faults}") from error
+    routes = _parse(_text(source))
     unknown = sorted(set(routes) - _ROLES)
     if unknown or not routes.get("default"):
         raise SettingsError(
-            f"GOLDEN_MODELS: unknown role {unknown[0]}" if unknown else "GOLDEN_MODELS: `default` is missing"
+            f"GOLDEN_MODELS: unknown role {_name(unknown[0], _WORD)}"
+            if unknown
+            else "GOLDEN_MODELS: `default` is missing"
         )
+    for target in chain.from_iterable(routes.values()):
+        target.key()
     return {
         role: [embedded if target.model == EMBEDDED else target for target in route] for role, route in routes.items()
     }
+
+
+def _text(source: str) -> str:
+    """The text itself, or that of the file which it names."""
+    if set(source) & set("{:\n"):
+        return source
+    try:
+        return Path(source).read_text()
+    except (OSError, ValueError):
+        name = _name(source, _PATH)
+        raise SettingsError(f"GOLDEN_MODELS: no file {name}: name a YAML file, or `embedded`") from None
+
+
+def _parse(text: str) -> Routes:
+    # Without the causes, which quote the text.
+    try:
+        parsed = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        raise SettingsError("GOLDEN_MODELS is not YAML") from None
+    try:
+        return _ROUTES.validate_python(parsed)
+    except ValidationError as error:
+        told = []
+        for fault in error.errors(include_input=False, include_url=False)[:5]:
+            place = ".".join(_name(str(part), _WORD) for part in fault["loc"])
+            told.append(f"{place}: {fault['msg'].removeprefix('Value error, ')}".removeprefix(": "))
+        raise SettingsError(f"GOLDEN_MODELS: {'; '.join(told)}") from None
+
+
+def _name(text: str, usual: re.Pattern[str]) -> str:
+    """A name of the text if it looks like one: a key may stand in its place by mistake."""
+    return text if usual.fullmatch(text) else "…"
 
 
 @dataclass(frozen=True)
