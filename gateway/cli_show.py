@@ -7,12 +7,16 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from gateway.cli_view import CHOICE_STYLES, STATE_STYLES
-from gateway.terminal import clean, line, plain
+from gateway.terminal import clean, elide, line, plain, print_table
 from schema.messages.sandbox import TestOutcome
 from schema.messages.task import RoleTokens, TaskResult, TaskView
 from schema.messages.vote import Explanation
 
 OUTCOME_STYLES = {"passed": "green", "skipped": "yellow"}
+MAX_FAILURE_LINES = 6
+MAX_FAILURE_WIDTH = 200
+MIN_ID_WIDTH = 20
+OTHER_COLUMNS = len("  outcome  seconds")
 
 
 def show_result(screen: Console, result: TaskResult) -> None:
@@ -48,7 +52,7 @@ def show_consensus(screen: Console, consensus: Explanation) -> None:
             plain(line(why)[:200]),
         )
     _heading(screen, f"vote: {consensus.outcome}")
-    screen.print(table)
+    print_table(screen, table)
     screen.print(plain(line(consensus.summary)), soft_wrap=True)
 
 
@@ -65,7 +69,7 @@ def show_tasks(screen: Console, tasks: Iterable[TaskView]) -> None:
             plain(task.submitted_by),
             plain(line(task.title)),
         )
-    screen.print(table)
+    print_table(screen, table)
 
 
 def _show_file(screen: Console, path: str, text: str) -> None:
@@ -80,14 +84,29 @@ def _show_file(screen: Console, path: str, text: str) -> None:
 
 def _show_tests(screen: Console, tests: tuple[TestOutcome, ...]) -> None:
     passed = sum(test.outcome == "passed" for test in tests)
-    table = _table("test", "outcome", "seconds", "")
+    table = _table("test", "outcome", "seconds")
     for test in tests:
         style = OUTCOME_STYLES.get(test.outcome, "red")
-        table.add_row(
-            plain(line(test.id)), plain(test.outcome, style), f"{test.seconds:.2f}", plain(line(test.message)[:200])
-        )
+        shown = elide(line(test.id), max(MIN_ID_WIDTH, screen.width - OTHER_COLUMNS))
+        table.add_row(plain(shown), plain(test.outcome, style), f"{test.seconds:.2f}")
     _heading(screen, f"tests: {passed} of {len(tests)} passed")
-    screen.print(table)
+    print_table(screen, table)
+    for test in tests:
+        if test.message.strip() and test.outcome != "passed":
+            screen.print()
+            title = plain(f"{test.outcome}: {line(test.id)}", OUTCOME_STYLES.get(test.outcome, "red"))
+            screen.print(title, soft_wrap=True)
+            for told in _lines_of_failure(test.message):
+                screen.print(plain(f"  {told}"), soft_wrap=True)
+
+
+def _lines_of_failure(message: str) -> list[str]:
+    """What went wrong, in a few lines: those that pytest marks with an E, else the last ones."""
+    lines = [text.rstrip() for text in clean(message).splitlines() if text.strip()]
+    marked = [text[1:].removeprefix("   ").rstrip() for text in lines if text == "E" or text.startswith("E  ")]
+    told = [text for text in marked if text.strip()][:MAX_FAILURE_LINES] or lines[-MAX_FAILURE_LINES:]
+    indent = min((len(text) - len(text.lstrip()) for text in told), default=0)
+    return [elide(text[indent:], MAX_FAILURE_WIDTH) for text in told]
 
 
 def _show_tokens(screen: Console, tokens: dict[str, RoleTokens]) -> None:
@@ -96,12 +115,12 @@ def _show_tokens(screen: Console, tokens: dict[str, RoleTokens]) -> None:
         table.add_row(plain(role), f"{used.input:,}", f"{used.output:,}")
     table.add_row("all", f"{sum(u.input for u in tokens.values()):,}", f"{sum(u.output for u in tokens.values()):,}")
     _heading(screen, "tokens")
-    screen.print(table)
+    print_table(screen, table)
 
 
 def _heading(screen: Console, text: str) -> None:
     screen.print()
-    screen.print(plain(line(text), "bold"))
+    screen.print(plain(line(text), "bold"), soft_wrap=True)
 
 
 def _table(*names: str) -> Table:

@@ -1,10 +1,10 @@
 """The live view of a task: what its events have told so far, as rich draws it."""
 
 import threading
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.spinner import Spinner
 from rich.table import Table
@@ -100,7 +100,7 @@ def _steps_line(steps: Steps) -> Text:
     kinds: dict[str, list[dict[str, Any]]] = {}
     for name, step in steps.items():
         kinds.setdefault(name.partition("/")[0], []).append(step)
-    return _joined(_fold(kind, members) for kind, members in kinds.items())
+    return Text("   ").join(_fold(kind, members) for kind, members in kinds.items())
 
 
 def _fold(kind: str, steps: list[dict[str, Any]]) -> Text:
@@ -137,17 +137,17 @@ def _step_row(name: str, step: dict[str, Any]) -> Text:
     return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
 
-def _candidates_line(candidates: dict[int, dict[str, Any]]) -> Text:
+def _candidates_line(candidates: dict[int, dict[str, Any]]) -> Columns:
     """Many candidates: number and tests passed of each, side by side."""
     cells = [plain("candidates", "dim")]
     for number, data in sorted(candidates.items()):
         passed, failed = int(data.get("tests_passed", 0)), int(data.get("tests_failed", 0))
-        cell = plain(f"{number}:\N{NO-BREAK SPACE}")
+        cell = plain(f"{number}: ")
         cell.append(f"{passed}/{passed + failed}", "green" if data.get("passed") else "red")
         if data.get("limit"):
-            cell.append(f"\N{NO-BREAK SPACE}{line(data['limit'])}", "yellow")
+            cell.append(f" {line(data['limit'])}", "yellow")
         cells.append(cell)
-    return _joined(cells)
+    return Columns(cells, padding=(0, 2))
 
 
 def _candidate_table(candidates: dict[int, dict[str, Any]]) -> Table:
@@ -181,13 +181,6 @@ def _ballot_table(ballots: dict[tuple[int, str], dict[str, Any]]) -> Table:
             why,
         )
     return table
-
-
-def _joined(parts: Iterable[Text]) -> Text:
-    """Parts side by side; a line breaks between them only."""
-    text = Text("   ").join(parts)
-    text.overflow = "fold"
-    return text
 
 
 def _table(*names: str) -> Table:

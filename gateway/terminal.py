@@ -3,6 +3,7 @@
 import unicodedata
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 PIPED_WIDTH = 140
@@ -26,6 +27,25 @@ def line(text: object) -> str:
 def plain(text: object, style: str = "") -> Text:
     """`text` cleaned, for rich; never read as markup."""
     return Text(clean(text), style=style)
+
+
+def elide(text: str, width: int) -> str:
+    """`text` in at most `width` characters, without its middle where it is longer: both ends tell things apart."""
+    if len(text) <= width:
+        return text
+    end = (width - 1) // 2
+    return f"{text[: width - 1 - end]}…{text[len(text) - end :]}"
+
+
+def print_table(screen: Console, table: Table) -> None:
+    """Print a table; what is not a terminal gets no spaces at the ends of lines."""
+    if screen.is_terminal:
+        screen.print(table)
+        return
+    with screen.capture() as captured:
+        screen.print(table)
+    for row in captured.get().splitlines():
+        screen.print(Text(row.rstrip()), soft_wrap=True)
 
 
 def console(*, stderr: bool = False) -> Console:
