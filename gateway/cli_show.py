@@ -1,4 +1,4 @@
-"""What `golden result`, `consensus` and `tasks` print: tables and code, with nothing that a terminal would obey."""
+"""What `golden result` and `golden tasks` print: tables and code, with nothing that a terminal would obey."""
 
 from collections.abc import Iterable
 
@@ -31,29 +31,11 @@ def show_result(screen: Console, result: TaskResult) -> None:
     for fix in result.fixes:
         screen.print(plain(f"repaired in {fix.step}: {line(fix.sentence)}"), soft_wrap=True)
     if result.consensus is not None:
-        show_consensus(screen, result.consensus)
+        _show_consensus(screen, result.consensus)
     if result.tokens:
         _show_tokens(screen, result.tokens)
     if result.isolation is not None:
         screen.print(plain(f"proven under {result.isolation}"))
-
-
-def show_consensus(screen: Console, consensus: Explanation) -> None:
-    """Who voted how, what it counted for and why."""
-    table = _table("voter", "ballot", "weight", "counted", "pivotal", "why")
-    for voter in consensus.voters:
-        why = "; ".join((*voter.reasons, voter.rationale)) if voter.rationale else "; ".join(voter.reasons)
-        table.add_row(
-            plain(voter.role),
-            plain(voter.choice, CHOICE_STYLES.get(voter.choice, "")),
-            f"{voter.weight / 100:.0f} %",
-            f"{voter.effective_weight / 100:.0f} %",
-            "yes" if voter.pivotal else "no",
-            plain(line(why)[:200]),
-        )
-    _heading(screen, f"vote: {consensus.outcome}")
-    print_table(screen, table)
-    screen.print(plain(line(consensus.summary)), soft_wrap=True)
 
 
 def show_tasks(screen: Console, tasks: Iterable[TaskView]) -> None:
@@ -80,6 +62,24 @@ def _show_file(screen: Console, path: str, text: str) -> None:
         screen.print(Syntax(code, lexer, theme="ansi_dark", background_color="default", word_wrap=True))
     else:
         screen.print(plain(text), soft_wrap=True, end="" if text.endswith("\n") else "\n")
+
+
+def _show_consensus(screen: Console, consensus: Explanation) -> None:
+    """Who voted how, what it counted for and why."""
+    table = _table("voter", "ballot", "weight", "counted", "pivotal", "why")
+    for voter in consensus.voters:
+        why = "; ".join((*voter.reasons, voter.rationale)) if voter.rationale else "; ".join(voter.reasons)
+        table.add_row(
+            plain(voter.role),
+            plain(voter.choice, CHOICE_STYLES.get(voter.choice, "")),
+            f"{voter.weight / 100:.0f} %",
+            f"{voter.effective_weight / 100:.0f} %",
+            "yes" if voter.pivotal else "no",
+            plain(line(why)[:200]),
+        )
+    _heading(screen, f"vote: {consensus.outcome}")
+    print_table(screen, table)
+    screen.print(plain(line(consensus.summary)), soft_wrap=True)
 
 
 def _show_tests(screen: Console, tests: tuple[TestOutcome, ...]) -> None:

@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 from gateway import cli_show
 from gateway.bodies import MAX_BODY
 from gateway.cli_settings import read_settings
+from gateway.cli_vote import show_vote
 from gateway.cli_watch import watch as watch_task
 from gateway.client import CliError, ExitCode, GatewayClient, exit_code_of, task_path
 from gateway.terminal import console, line
@@ -72,12 +73,12 @@ def result(task_id: TaskId, as_json: Json = False) -> None:
 
 
 def consensus(task_id: TaskId, as_json: Json = False) -> None:
-    """Show who voted how, what it counted for, and why."""
+    """Show who voted how, what it counted for and why, and what would have changed it."""
     found = GatewayClient(read_settings()).get(f"{task_path(task_id)}/consensus")
     if as_json:
         print(json.dumps(found))
     else:
-        cli_show.show_consensus(console(), Explanation.model_validate_json(json.dumps(found)))
+        show_vote(console(), Explanation.model_validate_json(json.dumps(found)), task_id.strip())
 
 
 def list_tasks(

@@ -144,13 +144,39 @@ def test_result_shows_code_tests_votes_and_tokens(
     assert not set(out) & {"\x1b", "\x07", "\r", "\u202e"}
 
 
-def test_consensus_shows_the_votes(gateway: ScriptedGateway, golden: Golden) -> None:
-    gateway.on(f"GET /v1/tasks/{TASK_ID}/consensus", (200, result_of("accepted")["consensus"]))
+def test_consensus_tells_what_the_vote_turned_on(gateway: ScriptedGateway, golden: Golden) -> None:
+    vote = result_of("accepted")["consensus"]
+    account = {
+        **vote["voters"][0],
+        "reasons": ["abstained"],
+        "confidence": 0.9,
+        "banzhaf": 0.5,
+        "shapley_shubik": 1 / 3,
+    }
+    objection = {"category": "tests", "severity": "high", "where": "add.py:2", "evidence": ["tests"]}
+    more = {
+        "round": 2,
+        "round_one_outcome": "undecided",
+        "voters": [account],
+        "veto": "security found x",
+        "flip": ["tester: approve → reject"],
+        "objections": [{"objection": objection, "survives": False, "reason": "all passed"}],
+    }
+    gateway.on(f"GET /v1/tasks/{TASK_ID}/consensus", (200, {**vote, **more}))
 
     code, out, _ = golden("consensus", TASK_ID)
+    lines = out.splitlines()
 
-    assert code == 0
-    assert "vote: approved" in out
+    assert (code, lines[0]) == (0, f"vote on task {TASK_ID}: approved")
+    assert lines == [line.rstrip() for line in lines]
+    assert "round 2; " in out
+    assert "; round 1 was undecided" in out
+    assert "veto: security found x" in lines
+    assert "another outcome would have taken: tester: approve → reject" in lines
+    voter = next(line for line in lines if line.startswith("tester  "))
+    assert " ".join(voter.split()) == "tester approve 0.90 25 % 25 % 0.50 0.33 yes: undecided without"
+    assert "  high tests at add.py:2, citing tests: does not survive: all passed" in lines
+    assert not set(out) & {"\x1b", "\x07", "\r", "\u202e"}
 
 
 FAILURE = """    def test_mean():
