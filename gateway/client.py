@@ -18,6 +18,8 @@ ANSWER_SECONDS = 30.0
 SILENT_SECONDS = 45.0
 """An event stream pings more often than this: a longer silence is a dead connection."""
 ATTEMPTS = 4
+TOLD_BY_DETAIL = ("/not-found", "/no-vote")
+"""Problems whose detail says all that their title does."""
 
 
 class ExitCode(IntEnum):
@@ -147,12 +149,17 @@ def _refusal(response: httpx.Response, url: str) -> CliError:
     faults = problem.get("errors") or ()
     if faults:
         return CliError("\n".join(f"{line(fault['field'])}: {line(fault['message'])}" for fault in faults), code)
-    return CliError(f"{line(problem.get('title', ''))}: {line(problem.get('detail', ''))}", code)
+    detail = line(problem.get("detail", ""))
+    if str(problem["type"]).endswith(TOLD_BY_DETAIL):
+        return CliError(detail, code)
+    return CliError(f"{line(problem.get('title', ''))}: {detail}", code)
 
 
 def _code_of(status: int, problem_type: str) -> ExitCode:
     if problem_type.endswith("/task-not-final"):
         return ExitCode.NOT_FINAL
+    if problem_type.endswith("/no-vote"):
+        return ExitCode.NOT_ACCEPTED
     if status in (401, 403, 409, 429):
         return ExitCode.REFUSED
     return ExitCode.UNREACHABLE if status >= 500 else ExitCode.USAGE

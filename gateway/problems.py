@@ -57,6 +57,7 @@ MALFORMED_REQUEST = ProblemKind("malformed-request", 400, "The request is malfor
 UNAUTHENTICATED = ProblemKind("unauthenticated", 401, "A valid token is required")
 FORBIDDEN = ProblemKind("forbidden", 403, "This is not allowed to you")
 NOT_FOUND = ProblemKind("not-found", 404, "There is no such thing here")
+NO_VOTE = ProblemKind("no-vote", 404, "The task ended without a vote")
 METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "The resource does not know this method")
 REQUEST_TIMEOUT = ProblemKind("request-timeout", 408, "The request came too slowly")
 KEY_REUSED = ProblemKind("idempotency-key-reused", 409, "The idempotency key was used for another body")

@@ -7,6 +7,7 @@ from gateway.problems import (
     ALREADY_DECIDED,
     DATABASE_UNAVAILABLE,
     KEY_REUSED,
+    NO_VOTE,
     NOT_FOUND,
     NOT_MIGRATED,
     TASK_FINAL,
@@ -66,7 +67,7 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=tasks.show_consensus,
         summary="Show how the vote on a final task was explained",
         returns=Explanation,
-        problems=(NOT_FOUND, TASK_NOT_FINAL),
+        problems=(NOT_FOUND, NO_VOTE, TASK_NOT_FINAL),
     ),
     Operation(
         method="GET",

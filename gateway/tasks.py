@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from gateway.operations import answer
-from gateway.problems import NOT_FOUND, RETRY_SECONDS, TASK_NOT_FINAL, Problem, invalid, not_found
+from gateway.problems import NO_VOTE, RETRY_SECONDS, TASK_NOT_FINAL, Problem, invalid, not_found
 from gateway.services import Call
 from gateway.task_views import read_task, select_tasks, view_of
 from schema.messages.base import Message
@@ -62,10 +62,11 @@ async def show_result(call: Call) -> Response:
 
 async def show_consensus(call: Call) -> Response:
     """How the vote on a final task was explained."""
-    consensus = json.loads(await _read_result(call)).get("consensus")
-    if consensus is None:
-        raise Problem(NOT_FOUND, "the task ended without a vote")
-    return Response(json.dumps(consensus), media_type="application/json")
+    result = json.loads(await _read_result(call))
+    if result.get("consensus") is None:
+        reason = result.get("reason") or result["state"]
+        raise Problem(NO_VOTE, f"the task ended without a vote: {reason}", state=result["state"])
+    return Response(json.dumps(result["consensus"]), media_type="application/json")
 
 
 async def _read_result(call: Call) -> str:

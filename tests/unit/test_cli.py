@@ -299,6 +299,18 @@ def test_a_refusal_is_one_line_and_an_exit_code(
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "detail", "code"),
+    [("no-vote", "the task ended without a vote: tests failed", 1), ("not-found", "there is no such task", 2)],
+)
+def test_a_missing_vote_or_task_is_told_once(
+    name: str, detail: str, code: int, gateway: ScriptedGateway, golden: Golden
+) -> None:
+    gateway.on(f"GET /v1/tasks/{TASK_ID}/consensus", problem(404, name, detail=detail))
+
+    assert golden("consensus", TASK_ID) == (code, "", f"golden: {detail}\n")
+
+
 def test_an_unreachable_gateway_is_told_with_its_remedy(
     gateway: ScriptedGateway, golden: Golden, monkeypatch: pytest.MonkeyPatch
 ) -> None:
