@@ -26,9 +26,8 @@ def up(
 ) -> None:
     """Run everything on this machine, until Ctrl-C."""
     from deploy.local import stack
-    from schema.settings import Settings
 
-    settings = Settings()
+    settings = read_settings()
     os.umask(0o077)
     settings.home.mkdir(parents=True, exist_ok=True)
     code = _up_detached(settings) if detach else stack.run(settings)
@@ -41,9 +40,8 @@ def up(
 def down() -> None:
     """Stop the stack of this GOLDEN_HOME."""
     from deploy.local import lock
-    from schema.settings import Settings
 
-    settings = Settings()
+    settings = read_settings()
     running = lock.running(settings)
     if running is None:
         typer.echo(f"nothing is running in {settings.home}")
@@ -61,9 +59,8 @@ def doctor(
 ) -> None:
     """Say whether this machine can run Golden, and what to do if not."""
     from deploy.local import doctor as examination
-    from schema.settings import Settings
 
-    known = Settings()
+    known = read_settings()
     if settings:
         _show_settings(known, json)
         return
@@ -79,6 +76,19 @@ def register(app: typer.Typer) -> None:
     """Add these commands to an application."""
     for command in (up, down, doctor):
         app.command()(command)
+
+
+def read_settings() -> "Settings":
+    """The settings of the environment; where one can't be used, that is said and the program ends."""
+    from gateway import cli_settings
+    from gateway.client import CliError
+
+    try:
+        return cli_settings.read_settings()
+    except CliError as error:
+        for told in str(error).splitlines():
+            typer.echo(f"golden: {told}", err=True)
+        raise SystemExit(int(error.code)) from None
 
 
 def _show_settings(settings: "Settings", json: bool) -> None:

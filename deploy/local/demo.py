@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.local import lock, services, stack
+from deploy.local.commands import read_settings
 from deploy.local.process import LIFELINE
 from schema.settings import Settings
 
@@ -27,7 +28,7 @@ class Refused(Exception):
 
 
 def main() -> int:
-    settings = Settings()
+    settings = read_settings()
     example = Path(sys.argv[1]) if len(sys.argv) > 1 else EXAMPLE
     try:
         with stack_up(settings):
@@ -80,13 +81,11 @@ def _submit(settings: Settings, example: Path) -> str:
         text=True,
         check=False,
     )
+    print(answer.stdout, end="", flush=True)
     try:
-        task = str(json.loads(answer.stdout)["task_id"])
+        return str(json.loads(answer.stdout)["task_id"])
     except (ValueError, KeyError, TypeError):
-        print(answer.stdout, flush=True)
         raise Refused(answer.returncode or 1) from None
-    print(f"task {task}", flush=True)
-    return task
 
 
 def _golden(settings: Settings, *arguments: str) -> int:

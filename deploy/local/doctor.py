@@ -26,6 +26,7 @@ def examine(settings: Settings) -> list[Check]:
         disk(settings.home),
         free_ports(settings),
         *embedded_parts(settings),
+        models(settings),
         user_namespaces(),
         *_sandbox(settings),
     ]
@@ -71,6 +72,21 @@ def embedded_parts(settings: Settings) -> list[Check]:
     if ports.needs_model(settings):
         checks.append(_installed("weights", model_server.weights, "set GOLDEN_MODELS"))
     return checks
+
+
+def models(settings: Settings) -> Check:
+    """Whether the worker can use the routes, and has the keys that they need."""
+    try:
+        # Late, for the time it takes and for what it imports.
+        from activities.models import read_routes
+    except ImportError as error:
+        return Check("models", ok=False, problem=str(error), remedy="run `make setup`")
+    try:
+        read_routes(settings)
+    except SettingsError as error:
+        remedy = "correct GOLDEN_MODELS: `embedded`, a YAML file, or its text; unset, the embedded model answers"
+        return Check("models", ok=False, problem=str(error).removeprefix("GOLDEN_MODELS: "), remedy=remedy)
+    return Check("models", ok=True)
 
 
 def user_namespaces(command: Sequence[str] | None = None) -> Check:

@@ -1,5 +1,6 @@
 """Which ports the stack needs, and whether they are free."""
 
+import contextlib
 import socket
 from collections import Counter
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ class Needed:
 
 def needs_model(settings: Settings) -> bool:
     """Whether any route leads to the embedded model."""
-    if "\n" not in settings.models and "{" not in settings.models and Path(settings.models).is_file():
-        return "embedded" in Path(settings.models).read_text()
-    return "embedded" in settings.models
+    text = settings.models
+    with contextlib.suppress(OSError, ValueError):  # it is the text itself, or the worker will say what is wrong
+        text = Path(text.strip()).read_text()
+    return "embedded" in text
 
 
 def needed(settings: Settings) -> list[Needed]:

@@ -89,6 +89,14 @@ def test_parts_that_are_elsewhere_need_not_be_installed(tmp_path: Path) -> None:
     assert doctor.embedded_parts(settings) == []
 
 
+def test_models_that_can_not_be_used(tmp_path: Path) -> None:
+    assert doctor.models(local_settings(tmp_path)).ok
+    check = doctor.models(local_settings(tmp_path, models="/no/such.yaml"))
+    assert "no file /no/such.yaml" in check.problem
+    assert names_remedy(check, "GOLDEN_MODELS")
+    assert "models" in [check.name for check in doctor.examine(local_settings(tmp_path))]
+
+
 def test_no_user_namespaces() -> None:
     assert names_remedy(doctor.user_namespaces(["false"]), "ordinary user", "GOLDEN_DATABASE_URL")
     assert names_remedy(doctor.user_namespaces(["/no/unshare"]), "util-linux")
@@ -126,6 +134,19 @@ def test_settings_are_shown_with_their_source(application: typer.Typer, monkeypa
     shown = {row["name"]: row for row in json.loads(result.stdout)["settings"]}
     assert shown["GOLDEN_GATEWAY_PORT"] == {"name": "GOLDEN_GATEWAY_PORT", "value": "18080", "source": "environment"}
     assert shown["GOLDEN_MODEL_PORT"]["source"] == "default"
+
+
+@pytest.mark.parametrize("command", [["up"], ["up", "--detach"], ["down"], ["doctor"], ["doctor", "--settings"]])
+def test_a_bad_setting_is_named(
+    application: typer.Typer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: list[str]
+) -> None:
+    monkeypatch.setenv("GOLDEN_HOME", str(tmp_path))
+    monkeypatch.setenv("GOLDEN_GATEWAY_PORT", "abc")
+    result = CliRunner().invoke(application, command)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("golden: GOLDEN_GATEWAY_PORT: ")
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_down_says_when_nothing_runs(application: typer.Typer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
