@@ -135,7 +135,11 @@ def _read_token(settings: Settings) -> str:
         except OSError:
             token = ""
     if not token:
-        raise CliError("no token: run `golden up`, or set GOLDEN_TOKEN", ExitCode.REFUSED)
+        raise CliError(
+            f"no token in {line(settings.home)}: run golden there (cd to where `golden up` runs), "
+            "or set GOLDEN_HOME or GOLDEN_TOKEN",
+            ExitCode.REFUSED,
+        )
     if not token.isascii() or not token.isprintable():
         raise CliError("the token is not one: run `golden token issue`", ExitCode.REFUSED)
     return token

@@ -324,12 +324,18 @@ def test_an_unreachable_gateway_is_told_with_its_remedy(
     )
 
 
-def test_without_a_token_the_remedy_is_told(
-    gateway: ScriptedGateway, golden: Golden, monkeypatch: pytest.MonkeyPatch
+def test_without_a_token_the_folder_and_the_remedies_are_told(
+    gateway: ScriptedGateway, golden: Golden, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("GOLDEN_TOKEN")
 
-    assert golden("tasks") == (3, "", "golden: no token: run `golden up`, or set GOLDEN_TOKEN\n")
+    code, _, err = golden("tasks")
+
+    assert code == 3
+    assert err == (
+        f"golden: no token in {tmp_path}: run golden there (cd to where `golden up` runs), "
+        "or set GOLDEN_HOME or GOLDEN_TOKEN\n"
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), [("GOLDEN_URL", "nonsense"), ("GOLDEN_GATEWAY_PORT", "99999999")])
