@@ -8,8 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+from pydantic import TypeAdapter, ValidationError
 
 from gateway.terminal import line
+from schema.messages.base import Tenant
 from schema.messages.task import TaskEvent, TaskState
 from schema.settings import Settings
 
@@ -18,8 +20,11 @@ ANSWER_SECONDS = 30.0
 SILENT_SECONDS = 45.0
 """An event stream pings more often than this: a longer silence is a dead connection."""
 ATTEMPTS = 4
+TENANT_HEADER = "Golden-Tenant"
 TOLD_BY_DETAIL = ("/not-found", "/no-vote")
 """Problems whose detail says all that their title does."""
+
+_TENANT: TypeAdapter[str] = TypeAdapter(Tenant)
 
 
 class ExitCode(IntEnum):
@@ -59,7 +64,7 @@ class GatewayClient:
     def __init__(self, settings: Settings) -> None:
         self.url = settings.gateway_url.rstrip("/")
         self._http = httpx.Client(
-            headers={"Authorization": f"Bearer {_read_token(settings)}"},
+            headers={"Authorization": f"Bearer {_read_token(settings)}", **_tenant_header(settings)},
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             # A proxy of the environment has no business between a machine and itself.
             trust_env=not self.url.startswith(("http://127.", "http://localhost", "http://[::1]")),
@@ -145,12 +150,24 @@ def _read_token(settings: Settings) -> str:
     return token
 
 
+def _tenant_header(settings: Settings) -> dict[str, str]:
+    if not settings.tenant:
+        return {}
+    try:
+        return {TENANT_HEADER: _TENANT.validate_python(settings.tenant)}
+    except ValidationError:
+        message = "GOLDEN_TENANT: must be lower-case letters, digits and hyphens, at most 63"
+        raise CliError(message, ExitCode.USAGE) from None
+
+
 def _refusal(response: httpx.Response, url: str) -> CliError:
     problem = _json_object(response)
     if problem is None or "type" not in problem:
         return CliError(f"what answers at {url} is not a gateway: status {response.status_code}", ExitCode.UNREACHABLE)
     code = _code_of(response.status_code, str(problem["type"]))
     faults = problem.get("errors") or ()
+    if any(fault["field"] == TENANT_HEADER for fault in faults):
+        return CliError("the token is for every tenant: set GOLDEN_TENANT to the one that is meant", ExitCode.REFUSED)
     if faults:
         return CliError("\n".join(f"{line(fault['field'])}: {line(fault['message'])}" for fault in faults), code)
     detail = line(problem.get("detail", ""))

@@ -12,10 +12,7 @@ from typing import Any
 import pytest
 
 from gateway import cli
-from gateway.authentication import KeyFolder, Verifier
-from gateway.authorisation import Principal
 from gateway.terminal import clean
-from schema.settings import Settings
 from tests.support.parts import free_port
 
 TASK_ID = "01a20724-f29b-7165-8118-cbf5b86682a0"
@@ -112,6 +109,7 @@ def gateway(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scripte
     monkeypatch.setenv("GOLDEN_HOME", str(tmp_path))
     monkeypatch.setenv("GOLDEN_URL", scripted.url)
     monkeypatch.setenv("GOLDEN_TOKEN", "token")
+    monkeypatch.delenv("GOLDEN_TENANT", raising=False)
     thread = threading.Thread(target=scripted.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield scripted
@@ -324,32 +322,6 @@ def test_an_unreachable_gateway_is_told_with_its_remedy(
     )
 
 
-def test_without_a_token_the_folder_and_the_remedies_are_told(
-    gateway: ScriptedGateway, golden: Golden, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("GOLDEN_TOKEN")
-
-    code, _, err = golden("tasks")
-
-    assert code == 3
-    assert err == (
-        f"golden: no token in {tmp_path}: run golden there (cd to where `golden up` runs), "
-        "or set GOLDEN_HOME or GOLDEN_TOKEN\n"
-    )
-
-
-@pytest.mark.parametrize(("name", "value"), [("GOLDEN_URL", "nonsense"), ("GOLDEN_GATEWAY_PORT", "99999999")])
-def test_a_bad_setting_is_told_by_its_name(
-    name: str, value: str, gateway: ScriptedGateway, golden: Golden, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(name, value)
-
-    code, _, err = golden("tasks")
-
-    assert code == 2
-    assert name in err
-
-
 def test_tasks_lists_one_line_a_task(gateway: ScriptedGateway, golden: Golden) -> None:
     gateway.on("GET /v1/tasks?limit=50&state=voting", (200, {"items": [task("voting")], "next_cursor": None}))
 
@@ -364,37 +336,6 @@ def test_decide_sends_the_decision_with_its_reason(gateway: ScriptedGateway, gol
 
     assert golden("decide", TASK_ID, "accept", "--reason", "it works")[0] == 0
     assert json.loads(gateway.asked[0][2]) == {"decision": "accept", "reason": "it works"}
-
-
-def test_token_issue_prints_a_good_token_alone(gateway: ScriptedGateway, golden: Golden) -> None:
-    code, out, _ = golden("token", "issue", "--role", "approver", "--tenant", "team-a", "--sub", "pat", "--ttl", "2h")
-
-    settings = Settings()
-    outcome = Verifier(settings, KeyFolder(settings).find).authenticate(out.rstrip("\n"))
-    assert code == 0
-    assert isinstance(outcome, Principal)
-    assert (outcome.sub, outcome.role, outcome.tenant) == ("pat", "approver", "team-a")
-    assert gateway.asked == []
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--role", "root", "--tenant", "a"),
-        ("--role", "admin", "--tenant", "A B"),
-        ("--role", "admin", "--tenant", "a", "--ttl", "soon"),
-        ("--role", "admin", "--tenant", "a", "--ttl", "9999d"),
-        ("--role", "admin", "--tenant", "a", "--sub", ""),
-        ("--role", "admin"),
-    ],
-    ids=str,
-)
-def test_a_wrong_token_request_is_a_usage_error(
-    arguments: tuple[str, ...], gateway: ScriptedGateway, golden: Golden
-) -> None:
-    code, out, _ = golden("token", "issue", *arguments)
-
-    assert (code, out) == (2, "")
 
 
 def test_clean_keeps_what_people_write() -> None:
