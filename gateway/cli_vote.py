@@ -61,13 +61,14 @@ def _voter_table(voters: tuple[VoterAccount, ...]) -> Table:
             f"{voter.effective_weight / 100:.0f} %",
             f"{voter.banzhaf:.2f}",
             f"{voter.shapley_shubik:.2f}",
-            f"yes: {voter.outcome_without} without" if voter.pivotal else "no",
+            "yes" if voter.pivotal else "no",
         )
     return table
 
 
 def _show_why(screen: Console, voter: VoterAccount) -> None:
-    for index, reason in enumerate(filter(None, (*voter.reasons, line(voter.rationale)))):
+    without = f"without this ballot: {voter.outcome_without}" if voter.pivotal else ""
+    for index, reason in enumerate(filter(None, (*voter.reasons, line(voter.rationale), without))):
         if index == 0:
             _tell(screen, f"\n{voter.role}")
         _tell(screen, f"  {line(reason)}")
