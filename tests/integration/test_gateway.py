@@ -48,7 +48,7 @@ class TestSubmission:
         assert (account.slots, row.budget_tokens) == (100, 20_000)
 
     async def test_yaml_is_taken_like_json(self, gateway_url: str, token: Token) -> None:
-        body = "title: x\ninstructions: y\ntests: {test_a.py: ''}\nbudget_tokens: 1000\n"
+        body = "title: x\ninstructions: y\ntests: {test_a.py: 'def test_a(): pass'}\nbudget_tokens: 1000\n"
         async with client(gateway_url, token("developer", tenant_name())) as http:
             for media_type in ("application/yaml", "application/x-yaml", "text/yaml; charset=utf-8"):
                 response = await http.post("/v1/tasks", content=body, headers={"Content-Type": media_type})
@@ -248,7 +248,7 @@ class TestReading:
         assert (early.status_code, problem(early), early.json()["state"]) == (409, "task-not-final", "submitted")
         assert early.headers["retry-after"] == "2"
         assert TaskResult.model_validate_json(late.text) == result
-        assert problem(consensus) == "not-found"
+        assert problem(consensus) == "no-vote"
 
     async def test_a_task_that_was_only_closed_has_a_bare_result(
         self, gateway_url: str, token: Token, database: Database
