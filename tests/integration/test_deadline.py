@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
@@ -100,14 +100,28 @@ class World:
         return [getattr(self, name) for name in names]
 
 
-@pytest_asyncio.fixture
+START_ATTEMPTS = 5
+
+
+@pytest_asyncio.fixture(scope="module")
 async def environment() -> AsyncIterator[WorkflowEnvironment]:
-    server = str(Path(sys.executable).parent / "temporal-test-server")
-    async with await WorkflowEnvironment.start_time_skipping(
-        data_converter=pydantic_data_converter, test_server_existing_path=server
-    ) as environment:
+    async with await start_server() as environment:
         await add_search_attributes(environment.client, [key.name for key in SEARCH_ATTRIBUTES])
         yield environment
+
+
+async def start_server() -> WorkflowEnvironment:
+    """The SDK gives the server five seconds, which a busy machine may not: then it is asked again."""
+    for attempt in range(1, START_ATTEMPTS + 1):
+        try:
+            return await WorkflowEnvironment.start_time_skipping(
+                data_converter=pydantic_data_converter,
+                test_server_existing_path=str(Path(sys.executable).parent / "temporal-test-server"),
+            )
+        except RuntimeError:
+            if attempt == START_ATTEMPTS:
+                raise
+    raise AssertionError
 
 
 @asynccontextmanager
@@ -124,7 +138,11 @@ async def started(environment: WorkflowEnvironment, world: World) -> AsyncIterat
             )
             await workers.enter_async_context(worker)
         yield await environment.client.start_workflow(
-            AgentTask.run, TASK, id="task", task_queue=ORCHESTRATOR_QUEUE, execution_timeout=timedelta(days=30)
+            AgentTask.run,
+            TASK,
+            id=f"task/{uuid4()}",
+            task_queue=ORCHESTRATOR_QUEUE,
+            execution_timeout=timedelta(days=30),
         )
 
 
