@@ -11,6 +11,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from deploy.local.temporal import binary
 from tests.support.golden import Golden
 from tests.support.histories import record
+from tests.support.processes import until
 from tests.support.provider import VOTERS, Provider, Script, ballot, files
 from tests.support.specs import GOOD, spec
 
@@ -48,7 +49,14 @@ async def nothing_is_held(golden: Golden, task_ids: list[str]) -> None:
 
 
 async def closed(temporal: Client, workflow_id: str) -> WorkflowExecutionStatus | None:
-    return (await temporal.get_workflow_handle(workflow_id).describe()).status
+    """How a workflow ended; its row is closed a moment before it is."""
+    handle = temporal.get_workflow_handle(workflow_id)
+
+    async def ended() -> bool:
+        return (await handle.describe()).status != WorkflowExecutionStatus.RUNNING
+
+    await until(ended)
+    return (await handle.describe()).status
 
 
 async def cancel(golden: Golden, task_id: str) -> None:
@@ -211,6 +219,4 @@ async def test_temporals_own_command_lists_tasks_by_state_and_tenant(golden: Gol
         command = [str(binary()), "workflow", "list", "--address", address, "--query", query, "--limit", "1000"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
-    async with asyncio.timeout(10):
-        while f"task/{task_id}" not in await asyncio.to_thread(listed):  # noqa: ASYNC110
-            await asyncio.sleep(0.2)
+    await until(lambda: f"task/{task_id}" in listed(), 10)
