@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.events import Event
-from schema.errors import BudgetExhausted, GoldenError, InvalidModelOutput, ModelUnavailable
+from schema.errors import BudgetExhausted, InvalidModelOutput, ModelUnavailable
 from schema.messages.sandbox import SandboxRun
 from schema.messages.steps import AskRoleInput, AskRoleResult
 from schema.messages.vote import Ballot
@@ -161,7 +161,7 @@ def believed(usage: "Usage", call: "Call", target: "ModelTarget") -> "Usage":
 
 
 async def _heartbeat() -> None:
-    with suppress(asyncio.CancelledError, GoldenError):
+    with suppress(asyncio.CancelledError):
         while True:
             activity.heartbeat()
             await asyncio.sleep(HEARTBEAT_SECONDS)

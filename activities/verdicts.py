@@ -1,6 +1,5 @@
 """Ends tasks in PostgreSQL: the result, the verdict, the slot and the hold, all or nothing."""
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -119,7 +118,7 @@ async def _result(connection: AsyncConnection, finish: FinishInput, micro_usd: i
         tests=run.tests if run else (),
         findings=run.findings if run else (),
         fixes=finish.fixes,
-        consensus=Explanation.model_validate(json.loads(explanation)) if explanation is not None else None,
+        consensus=Explanation.model_validate_json(explanation) if explanation is not None else None,
         prompts=prompts,
         tokens=tokens,
         micro_usd=micro_usd if priced else None,

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
@@ -38,17 +37,6 @@ def upgrade(url: str) -> None:
                 connection.commit()
     finally:
         engine.dispose()
-
-
-def pending(url: str) -> bool:
-    """Whether the database at `url` lacks a migration that this release has."""
-    engine = create_engine(url)
-    try:
-        with engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
-    finally:
-        engine.dispose()
-    return current != newest()
 
 
 def newest() -> str | None:

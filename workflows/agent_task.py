@@ -202,9 +202,7 @@ class AgentTask:
     async def _ask_person(self, verdict: Verdict) -> Verdict:
         """Wait, as long as it takes, for a decision whose row is there."""
         self._enter(TaskState.ESCALATED)
-        question = EscalateInput(
-            ref=self._ref("escalate"), question=verdict.reason or "", explanation=verdict.explanation or ""
-        )
+        question = EscalateInput(ref=self._ref("escalate"), question=verdict.reason or "")
         await durable_step(RECORD, RecordActivities.escalate, question, step="escalate", summary="ask a person")
         read = ReadDecisionInput(task_id=self._task.task_id, tenant=self._task.tenant)
         seen = -1

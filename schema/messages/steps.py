@@ -148,7 +148,6 @@ class EscalateInput(Message):
 
     ref: StepRef
     question: str
-    explanation: TextRef
 
 
 class ReadDecisionInput(Message):
