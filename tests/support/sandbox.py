@@ -1,6 +1,9 @@
 """Jobs for real sandboxes, and what became of them."""
 
+import asyncio
 import os
+import time
+from collections.abc import Callable
 from contextlib import closing
 
 import docker
@@ -11,6 +14,9 @@ from schema.settings import Settings
 
 PYTEST = ("python", "-m", "pytest", "-q")
 OWNER = f"tests-{os.getpid()}"
+DOUBLE = "def double(x):\n    return 2 * x\n"
+WRONG = "def double(x):\n    return x\n"
+TESTS = {"test_double.py": "from double import double\n\n\ndef test_double():\n    assert double(2) == 4\n"}
 
 
 def make_pool(owner: str = OWNER, *, size: int = 2, wait_seconds: float = 60) -> DockerSandboxPool:
@@ -52,3 +58,13 @@ def kill_all(owner: str) -> None:
     with closing(docker.from_env()) as client:
         for container_id in containers_of(owner):
             client.api.kill(container_id)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    """Whether it comes true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if await asyncio.to_thread(condition):
+            return True
+        await asyncio.sleep(0.05)
+    return False
