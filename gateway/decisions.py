@@ -8,12 +8,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
-from gateway.idempotency import body_digest, claim_key
+from gateway.idempotency import claim_key
 from gateway.operations import answer
 from gateway.problems import ALREADY_DECIDED, TASK_FINAL, TASK_NOT_ESCALATED, Problem, not_found
 from gateway.services import Call
 from gateway.task_views import read_task
 from schema import engine
+from schema.audit import payload_digest
 from schema.messages.base import Message
 from schema.messages.task import TaskState, Text
 from schema.tables import decisions, tasks
@@ -80,7 +81,7 @@ async def _repeats(connection: AsyncConnection, call: Call, act: str, body: dict
     if key is None:
         return False
     route = f"POST /v1/tasks/{{task_id}}/{act}"
-    digest = body_digest({"task_id": str(call.task_id), "body": body})
+    digest = payload_digest({"task_id": str(call.task_id), "body": body})
     first = await claim_key(connection, call, route=route, key=key, digest=digest, task_id=call.task_id)
     return first is not None
 

@@ -1,8 +1,5 @@
-"""Idempotency keys: the same key and body find the same task for ever, whoever was first."""
+"""Idempotency keys: the same key and body find what the first request made, for ever."""
 
-import hashlib
-import json
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -12,16 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.problems import KEY_REUSED, Problem
 from gateway.services import Call
 from schema.tables import idempotency_keys as keys
-
-
-def canonical_json(value: Any) -> str:
-    """One text for one value: members in order, no white space."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def body_digest(value: Any) -> str:
-    """SHA-256 of the canonical JSON of a value."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 async def claim_key(

@@ -8,16 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
-from gateway.idempotency import body_digest, canonical_json, claim_key
+from gateway.idempotency import claim_key
 from gateway.operations import answer
 from gateway.problems import invalid
 from gateway.services import Call
 from gateway.task_views import read_task, task_path
 from schema import engine
+from schema.audit import payload_digest
 from schema.messages.task import TaskSpec, TaskState, TaskView
 from schema.story import append_event
 from schema.tables import accounts, tasks
-from schema.texts import put_text
+from schema.texts import canonical_json, put_text
 
 ROUTE = "POST /v1/tasks"
 
@@ -40,7 +41,7 @@ async def _accept(call: Call, spec: TaskSpec) -> TaskView:
     async with call.services.database.tenant(call.tenant) as connection:
         if key is not None:
             # Of what the client said, without our defaults, so that a release with new fields changes no digest.
-            digest = body_digest(spec.model_dump(mode="json", exclude_unset=True))
+            digest = payload_digest(spec.model_dump(mode="json", exclude_unset=True))
             first = await claim_key(connection, call, route=ROUTE, key=key, digest=digest, task_id=task_id)
             if first is not None:
                 return await read_task(connection, call, first)

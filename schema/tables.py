@@ -1,6 +1,7 @@
 """The tables of the book of record. Created by the migrations; this is how the code names them.
 
-Every table carries the tenant: the database role `golden_tenant` sees the rows of one tenant only.
+Every table carries the tenant: the database role `golden_tenant` sees the rows of one tenant only. The exception is
+`rate_limits`, which nobody reads but the function `take_permit`.
 """
 
 from sqlalchemy import (
@@ -137,4 +138,38 @@ idempotency_keys = Table(
     Column("key", Text, primary_key=True),
     Column("body_digest", Text, nullable=False),
     Column("task_id", Uuid, nullable=False),
+)
+
+audit_records = Table(
+    "audit_records",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    _at("at"),
+    Column("actor", Text, nullable=False),
+    Column("role", Text),
+    Column("action", Text, nullable=False),
+    Column("object", Text),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text),
+    Column("request_id", Text),
+    Column("trace_id", Text),
+    Column("digest", Text),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+rate_limits = Table(
+    "rate_limits",
+    metadata,
+    Column("key", Text, primary_key=True),
+    _at("theoretical_arrival"),
 )

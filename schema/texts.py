@@ -1,6 +1,8 @@
 """Large texts, stored once for each tenant by content hash and passed on by reference."""
 
 import hashlib
+import json
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -12,6 +14,11 @@ from schema.tables import texts
 def digest_of(body: str) -> str:
     """SHA-256 of `body` in UTF-8, hexadecimal: the reference under which it is stored."""
     return hashlib.sha256(body.encode()).hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: members in order, no white space."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def storable(unverified_text: str) -> str:
