@@ -15,6 +15,7 @@ import docker
 import docker.errors
 
 import deploy.sandbox
+from activities.docker_capture import Capture
 from deploy.sandbox import frames
 from deploy.sandbox.daemon import NO_ANSWER
 from schema.errors import IsolationRequired, SandboxUnavailable, SettingsError
@@ -107,15 +108,17 @@ class Container:
         """Whether the connection still stands."""
         return not self._reader.at_eof()
 
-    async def run(self, job: SandboxJob) -> dict[str, Any]:
+    async def run(self, job: SandboxJob, capture: Capture) -> dict[str, Any]:
         """Give the one job and return the runner's answer; TimeoutError when even the runner is stuck."""
-        message = job.model_dump(mode="json", include={"files", "tests", "command", "limits"})
+        message = job.model_dump(mode="json", include={"files", "tests", "command", "limits", "control"})
         async with asyncio.timeout(job.limits.seconds + GRACE):
             self._writer.write(frames.pack(message, frames.MAX_JOB))
             # A runner that dies while it is written to shows in what is read.
             with suppress(ConnectionError):
                 await self._writer.drain()
-            return await self._receive()
+            while frames.CHUNKS in (message := await self._receive()):
+                capture.take(message)
+            return message
 
     async def ran_out_of_memory(self) -> bool:
         """Whether the kernel killed something in it for want of memory."""

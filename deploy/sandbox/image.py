@@ -22,7 +22,10 @@ from schema.errors import SettingsError
 from schema.settings import Settings
 
 FOLDER = Path(__file__).parent
-INSIDE = ("frames.py", "judge.py", "report_plugin.py", "runner.py", "supervisor.py", "workspace.py")
+INSIDE = (
+    "contrary.py", "control.py", "expected.py", "frames.py", "judge.py", "report_plugin.py", "runner.py",
+    "standby.py", "supervisor.py", "workspace.py",
+)  # fmt: skip
 BUILT_FROM = ("Dockerfile", "prepare.py", "requirements.lock", *INSIDE)
 ENTRY = "from deploy.sandbox.runner import main\n\nmain()\n"
 LABEL = "golden.content"

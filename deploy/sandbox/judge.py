@@ -4,10 +4,12 @@ import ast
 import importlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
+
+from deploy.sandbox import control
 
 CONFIGURATION = ("pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 EMPTY_CONFIGURATION = "/opt/golden/pytest.ini"
@@ -26,17 +28,32 @@ class UsageError(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """A pytest run: its arguments, the files it collects from, and the tests that must report."""
+    """A pytest run: its arguments, the files it collects from, the tests that must report, and what stands over them.
+
+    Attributes:
+        judges: the files that judge, as they are written over the candidate's; changed, in a control.
+        must_fail: in a control, the names of the functions that have to fail with its token.
+    """
 
     arguments: tuple[str, ...]
     test_files: tuple[str, ...]
     expected: tuple[str, ...]
+    judges: Mapping[str, str]
+    must_fail: frozenset[str] = frozenset()
+
+    @property
+    def own(self) -> list[str]:
+        """The names of the judging modules."""
+        return [PurePosixPath(path).stem for path in self.judges]
 
 
-def plan(command: list[str], files: dict[str, str], tests: dict[str, str]) -> Plan | None:
+def plan(command: list[str], files: dict[str, str], tests: dict[str, str], token: str = "") -> Plan | None:
     """The plan of a pytest form; None when the command is something else.
 
-    Without tests of its own the job is judged by the tests among its files.
+    Without tests of its own the job is judged by the tests among its files. With a token it is a control.
+
+    Raises:
+        UsageError: it could change the judging, or there is nothing to judge by.
     """
     given = pytest_arguments(command)
     if given is None:
@@ -54,11 +71,29 @@ def plan(command: list[str], files: dict[str, str], tests: dict[str, str]) -> Pl
     )
     selected = [target for target in targets if "::" in target]
     whole = [path for path in test_files if not any(target.startswith(f"{path}::") for target in selected)]
+    # All tests of a control fail, and each has to.
+    options = [*(options or ["-q"]), *(["--maxfail=0"] if token else [])]
+    changed, must_fail = _changed(tests or {path: files[path] for path in test_files}, token)
     return Plan(
-        arguments=(*FIXED, *_configuration(judges), *(options or ["-q"]), *whole, *selected),
+        arguments=(*FIXED, *_configuration(judges), *options, *whole, *selected),
         test_files=test_files,
         expected=expected,
+        judges=changed,
+        must_fail=must_fail,
     )
+
+
+def _changed(judges: Mapping[str, str], token: str) -> tuple[dict[str, str], frozenset[str]]:
+    """The files that judge; in a control every Python file of them changed, with the functions that have to fail."""
+    files, names = dict(judges), frozenset[str]()
+    for path in files if token else ():
+        if path.endswith(".py"):
+            try:
+                files[path], found = control.changed(files[path], token)
+            except (SyntaxError, ValueError, RecursionError) as error:
+                raise UsageError(f"{path} can't be judged: {error}") from error
+            names |= found
+    return files, names
 
 
 FIXED = (
@@ -99,6 +134,7 @@ def verdicts(plan: Plan, report: bytes, limit: str | None) -> list[dict[str, Any
     """One outcome for each expected or collected test; what did not report is missing."""
     outcomes = {test: _outcome("missing", "the test did not report") for test in plan.expected}
     broken: dict[str, str] = {}
+    replaced: list[str] = []
     finished = False
     for record in _records(report):
         kind, test = record.get("kind"), _text(record.get("id"))
@@ -114,6 +150,8 @@ def verdicts(plan: Plan, report: bytes, limit: str | None) -> list[dict[str, Any
             outcomes[test] = _worse(outcomes.get(test), record)
         elif kind == "broken":
             broken[test] = _text(record.get("message"))
+        elif kind == "replaced":
+            replaced.append(test)
         elif kind == "finished":
             finished = True
     if not finished:
@@ -122,7 +160,22 @@ def verdicts(plan: Plan, report: bytes, limit: str | None) -> list[dict[str, Any
         path = test.split("::")[0]
         if outcome["outcome"] == "missing" and path in broken:
             outcomes[test] = _outcome("error", broken[path])
+    if replaced:
+        outcomes = dict.fromkeys(outcomes, _outcome("error", f"the program replaced {', '.join(sorted(replaced))}"))
     return [{"id": test, **outcome} for test, outcome in outcomes.items()]
+
+
+def control_verdicts(plan: Plan, report: bytes, token: str) -> list[dict[str, Any]]:
+    """Of a control: `passed` is a test that failed with the token, or one that was not changed and passed."""
+    outcomes = []
+    for test in verdicts(plan, report, None):
+        name = _function(test["id"]).rpartition("::")[2]
+        if name in plan.must_fail:
+            honest = test["outcome"] == "failed" and token in test["message"]
+        else:
+            honest = test["outcome"] == "passed"
+        outcomes.append({**test, "outcome": "passed" if honest else "failed"})
+    return outcomes
 
 
 def preload() -> None:

@@ -1,13 +1,21 @@
 """Runs pytest in the candidate's process and tells the runner, on a pipe, what became of each test."""
 
+import builtins
 import json
 import os
 import sys
-from collections.abc import Sequence
+import unittest
+from collections.abc import Mapping, Sequence
 
 import pytest
 
+from deploy.sandbox import contrary, control
+
 MAX_MESSAGE = 2_000
+
+
+MAY_REPLACE = frozenset({"print", "input", "open", "breakpoint", "_"})
+"""Built-ins that honest programs put others in place of."""
 
 
 class Reporter:
@@ -15,6 +23,7 @@ class Reporter:
 
     def __init__(self, report: int) -> None:
         self._report = report
+        self._tools = _tools()
 
     def _tell(self, **record: object) -> None:
         rest = json.dumps(record).encode() + b"\n"
@@ -44,13 +53,32 @@ class Reporter:
         message = "" if report.passed else report.longreprtext[-MAX_MESSAGE:]
         self._tell(kind="phase", id=report.nodeid, outcome=outcome, message=message, seconds=report.duration)
 
+    def pytest_runtest_logfinish(self) -> None:
+        """After a test the tools that tests are made with are what they were."""
+        for name, tool in _tools().items():
+            if self._tools.get(name, tool) is not tool:
+                self._tell(kind="replaced", id=name)
+
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         """The run came to its own end."""
         self._tell(kind="finished", status=int(exitstatus))
 
 
-def run(arguments: Sequence[str], folders: Sequence[str], report: int) -> int:
+def _tools() -> dict[str, object]:
+    """What tests judge with, by name."""
+    places: dict[str, Mapping[str, object]] = {
+        "": {name: tool for name, tool in vars(builtins).items() if name not in MAY_REPLACE and name[:2] != "__"},
+        "pytest.": {name: getattr(pytest, name) for name in pytest.__all__},
+        "TestCase.": vars(unittest.TestCase),
+        "raises.": vars(type(pytest.raises(Exception))),
+        "approx.": vars(type(pytest.approx(1.0))),
+    }
+    return {f"{place}{name}": tool for place, tools in places.items() for name, tool in tools.items()}
+
+
+def run(arguments: Sequence[str], folders: Sequence[str], own: Sequence[str], report: int) -> int:
     """Run pytest here and give its exit code. `folders` come last on the path: they can't stand in for pytest."""
+    setattr(builtins, control.JUDGE, contrary.Judge(own))
     sys.argv = ["pytest"]
     # The runner's own package makes room for a candidate's of the same name.
     sys.path = [*sys.path[1:], *folders]

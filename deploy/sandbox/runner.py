@@ -8,11 +8,11 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deploy.sandbox import frames, judge, supervisor, workspace
+from deploy.sandbox import frames, judge, standby, supervisor, workspace
 
 ENVIRONMENT = {
     "HOME": "/tmp",  # noqa: S108  (the sandbox's own tmpfs)
@@ -36,21 +36,30 @@ def main() -> None:
     os.close(nothing)
     os.umask(0o022)
     isolation = seen_isolation()
-    judge.preload()
+    # Only one child loads pytest: a small process forks and starts another program sooner.
+    children = {"pytest": standby.prepare(judge.preload), "command": standby.prepare(lambda: None)}
+    for child in children.values():
+        child.wait()
     frames.write(answer_output, {"hello": frames.PROTOCOL, "isolation": isolation}, frames.MAX_ANSWER)
     job = frames.read(job_input, frames.MAX_JOB)
     if job is not None:
-        answer = perform(job, job_input, isolation)
+
+        def tell(chunks: dict[str, bytes]) -> None:
+            frames.write(answer_output, frames.pack_chunks(chunks), frames.MAX_ANSWER)
+
+        answer = perform(job, job_input, isolation, children, tell)
         frames.write(answer_output, answer, frames.MAX_ANSWER)
 
 
-def perform(job: dict[str, Any], job_input: int, isolation: str) -> dict[str, Any]:
-    """Run one job and say what became of it."""
-    limits = supervisor.Limits.of(job["limits"], count_processes=isolation == "gvisor")
+def perform(
+    job: dict[str, Any], job_input: int, isolation: str, children: dict[str, standby.Standby], tell: supervisor.Tell
+) -> dict[str, Any]:
+    """Run one job and say what became of it; what it wrote is told by `tell`."""
+    limits = standby.Limits.of(job["limits"], count_processes=isolation == "gvisor")
     if not job["command"]:
         return refusal(EXIT_USAGE, "there is no command")
     try:
-        plan = judge.plan(job["command"], job["files"], job["tests"])
+        plan = judge.plan(job["command"], job["files"], job["tests"], job["control"])
     except judge.UsageError as error:
         return refusal(EXIT_USAGE, str(error))
     try:
@@ -58,15 +67,19 @@ def perform(job: dict[str, Any], job_input: int, isolation: str) -> dict[str, An
     except OSError as error:
         return refusal(1, f"the files can't be written: {error}", "disk" if error.errno == errno.ENOSPC else None)
     work = command_work(job["command"]) if plan is None else pytest_work(plan)
-    ended = supervisor.supervise(work, limits, job_input)
-    tests = [] if plan is None else judge.verdicts(plan, ended.report, ended.limit)
+    child = children.pop("command" if plan is None else "pytest").in_place_of(list(children.values()))
+    ended = supervisor.supervise(child, work, limits, job_input, tell)
+    if plan is not None and job["control"]:
+        # A control fails and says much: only a limit that was seen is one.
+        limit, tests = ended.limit, judge.control_verdicts(plan, ended.report, job["control"])
+    else:
+        tests = [] if plan is None else judge.verdicts(plan, ended.report, ended.limit)
+        limit = ended.limit or supervisor.limit_from_text(ended, [test["message"] for test in tests])
     return {
         "exit_code": ended.exit_code,
-        "limit": ended.limit or supervisor.limit_from_text(ended, [test["message"] for test in tests]),
+        "limit": limit,
         "killed": ended.killed,
         "tests": tests,
-        "stdout": clean(ended.stdout),
-        "stderr": clean(ended.stderr),
         "cpu_seconds": ended.cpu_seconds,
         "peak_memory_mb": ended.peak_memory_mb,
     }
@@ -79,45 +92,39 @@ def refusal(exit_code: int, reason: str, limit: str | None = None) -> dict[str, 
         "limit": limit,
         "killed": False,
         "tests": [],
-        "stdout": "",
         "stderr": f"golden: {reason}\n",
         "cpu_seconds": 0.0,
         "peak_memory_mb": 0.0,
     }
 
 
-def command_work(command: list[str]) -> Callable[[int], int]:
+def command_work(command: list[str]) -> standby.Work:
     """What the candidate's process does for a plain command."""
-
-    def work(_report: int) -> int:
-        os.chdir(workspace.ROOT)
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        try:
-            os.execvpe(command[0], command, {**ENVIRONMENT, "PYTHONPATH": workspace.ROOT})  # noqa: S606
-        except OSError as error:
-            os.write(2, f"golden: {command[0]!r} can't be run: {error.strerror}\n".encode())
-        return EXIT_NOT_FOUND
-
-    return work
+    return partial(_run_command, command)
 
 
-def pytest_work(plan: judge.Plan) -> Callable[[int], int]:
-    """What the candidate's process does for a pytest form: the pytest that is already loaded, told what to judge."""
-
-    def work(report: int) -> int:
-        from deploy.sandbox import report_plugin
-
-        os.environ.update(ENVIRONMENT)
-        os.chdir(workspace.ROOT)
-        folders = [str(Path(workspace.ROOT, path).parent) for path in plan.test_files]
-        return report_plugin.run(plan.arguments, list(dict.fromkeys([workspace.ROOT, *folders])), report)
-
-    return work
+def pytest_work(plan: judge.Plan) -> standby.Work:
+    """What the candidate's process does for a pytest form, and all that it is told of the judging."""
+    folders = [workspace.ROOT, *(str(Path(workspace.ROOT, path).parent) for path in plan.test_files)]
+    return partial(_run_pytest, plan.arguments, list(dict.fromkeys(folders)), plan.own)
 
 
-def clean(data: bytes) -> str:
-    """Output as text that every store can hold."""
-    return data.decode("utf-8", "replace").replace("\x00", "\ufffd")
+def _run_command(command: list[str], _report: int) -> int:
+    os.chdir(workspace.ROOT)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        os.execvpe(command[0], command, {**ENVIRONMENT, "PYTHONPATH": workspace.ROOT})  # noqa: S606
+    except OSError as error:
+        os.write(2, f"golden: {command[0]!r} can't be run: {error.strerror}\n".encode())
+    return EXIT_NOT_FOUND
+
+
+def _run_pytest(arguments: tuple[str, ...], folders: list[str], own: list[str], report: int) -> int:
+    from deploy.sandbox import report_plugin
+
+    os.environ.update(ENVIRONMENT)
+    os.chdir(workspace.ROOT)
+    return report_plugin.run(arguments, folders, own, report)
 
 
 def seen_isolation() -> str:

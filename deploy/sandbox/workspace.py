@@ -26,13 +26,13 @@ def fill(files: dict[str, str], tests: dict[str, str], plan: "judge.Plan | None"
 def contents(files: dict[str, str], tests: dict[str, str], plan: "judge.Plan | None") -> dict[str, str]:
     """What is written: the tests win, and a candidate that is judged brings nothing that steers pytest."""
     if plan is None or not tests:
-        return {**files, **tests}
+        return {**files, **(tests if plan is None else plan.judges)}
     kept = {path: text for path, text in files.items() if PurePosixPath(path).name not in STEERING}
     kept = {path: text for path, text in kept.items() if not _clashes(path, tests)}
     # An empty conftest.py that is ours keeps one from being put there while the tests run.
     folders = {parent for path in plan.test_files for parent in PurePosixPath(path).parents}
     guards = {str(folder / "conftest.py"): "" for folder in folders}
-    return {**kept, **guards, **tests}
+    return {**kept, **guards, **plan.judges}
 
 
 def _clashes(path: str, tests: dict[str, str]) -> bool:

@@ -23,13 +23,18 @@ class SandboxLimits(Message):
 
 
 class SandboxJob(Message):
-    """One run: `tests` are written over `files`, so that a candidate can't bring its own."""
+    """One run: `tests` are written over `files`, so that a candidate can't bring its own.
+
+    Attributes:
+        control: not empty in a control run, whose changed tests have to fail with this token (docs/sandbox.md).
+    """
 
     files: dict[WorkspacePath, str]
     tests: dict[WorkspacePath, str] = {}
     command: tuple[str, ...]
     limits: SandboxLimits = SandboxLimits()
     image: str = "default"
+    control: str = ""
 
 
 class TestOutcome(Message):

@@ -1,0 +1,80 @@
+"""A judged run counts as passed only with its control: the same tests, changed so that an honest program fails them.
+
+What the candidate can do to pytest in its own process it does in the control too, where every test has to fail with a
+token that it can't know. docs/sandbox.md has the reasons and what is left.
+"""
+
+import secrets
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from schema.messages.sandbox import SandboxJob, SandboxRun, TestOutcome, Usage
+
+if TYPE_CHECKING:
+    from activities.sandbox_pool import SandboxPool
+
+LONGEST = 300
+UNMOVED = (
+    "this test passes as it stands and does not fail as it must when what it expects is changed:"
+    " the program steers its own judging, or the test's outcome does not depend on the program"
+)
+
+
+async def judge(pool: "SandboxPool", job: SandboxJob) -> SandboxRun:
+    """Run a job; one that passes is run again as a control, in another sandbox.
+
+    Raises what `SandboxPool.run` raises.
+    """
+    run = await pool.run(job)
+    if not run.passed:
+        return run
+    limits = job.limits.model_copy(update={"seconds": min(2 * job.limits.seconds, LONGEST)})
+    control = await pool.run(job.model_copy(update={"control": secrets.token_hex(8), "limits": limits}))
+    return confirmed(run, control)
+
+
+def confirmed(run: SandboxRun, control: SandboxRun) -> SandboxRun:
+    """A run that passed, with what its control takes from it."""
+    whole = run.model_copy(update={"usage": _sum(run.usage, control.usage)})
+    if control.limit is not None:
+        return whole.model_copy(update={"limit": control.limit, "exit_code": control.exit_code or 1})
+    reasons = _reasons(run, control)
+    if not reasons:
+        return whole
+    tests = tuple(
+        test.model_copy(update={"outcome": "failed", "message": reasons[function_of(test.id)]})
+        if function_of(test.id) in reasons
+        else test
+        for test in run.tests
+    )
+    return whole.model_copy(update={"tests": tests, "exit_code": 1})
+
+
+def _reasons(run: SandboxRun, control: SandboxRun) -> dict[str, str]:
+    """Why the passes of some test functions don't count, by function."""
+    given = Counter(function_of(test.id) for test in run.tests)
+    found = Counter(function_of(test.id) for test in control.tests)
+    told = {function_of(test.id): test for test in control.tests if test.outcome != "passed"}
+    # A control that did not come to its end confirms nothing.
+    ended = bool(control.tests) and not set(told) - set(given)
+    return {
+        name: _reason(told.get(name)) for name in given if name in told or not ended or found[name] != given[name]
+    }
+
+
+def _reason(test: TestOutcome | None) -> str:
+    return f"{UNMOVED}\n{test.message}".rstrip() if test is not None else UNMOVED
+
+
+def function_of(test: str) -> str:
+    """A node id without its parameters, which hold what is expected."""
+    bracket = test.find("[", max(test.find("::"), 0))
+    return test if bracket < 0 else test[:bracket]
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        wall_seconds=one.wall_seconds + other.wall_seconds,
+        cpu_seconds=one.cpu_seconds + other.cpu_seconds,
+        peak_memory_mb=max(one.peak_memory_mb, other.peak_memory_mb),
+    )
