@@ -11,6 +11,7 @@ import docker
 from pydantic import ValidationError
 
 from activities import docker_lease
+from activities.docker_capture import Capture
 from activities.docker_container import (
     KILLED,
     Container,
@@ -27,6 +28,7 @@ GVISOR_PIDS = 4096
 so it is far above what the runner lets a candidate have."""
 RUNNER_PIDS = 8
 PYTHON_EXIT = 2
+REFILL_AFTER = 0.3
 SELF_CHECK = SandboxJob(files={}, command=("python", "-c", "import os; print(os.getuid())"))
 CANDIDATE = "65534"
 
@@ -61,6 +63,7 @@ class DockerSandboxPool:
         self._cleaning: set[asyncio.Task[None]] = set()
         self._client: docker.DockerClient | None = None
         self._closed = False
+        self._usual = self._spec(SandboxJob(files={}, command=(), limits=SandboxLimits()))
 
     async def start(self) -> None:
         """Connect, clear what a crashed predecessor left, prove one sandbox, and make the pool."""
@@ -81,10 +84,14 @@ class DockerSandboxPool:
         async with self._slot():
             container = await self._take(spec)
             self._running.add(container)
+            # A short run has the processor to itself; behind a long one the next is made meanwhile.
+            refill = asyncio.get_running_loop().call_later(REFILL_AFTER, self._refill)
             started = time.monotonic()
             try:
                 return await self._result(container, job, started)
             finally:
+                refill.cancel()
+                self._refill()
                 self._running.discard(container)
                 container.hang_up()
                 self._later(container.close())
@@ -102,6 +109,11 @@ class DockerSandboxPool:
         if self._client is not None:
             await asyncio.to_thread(self._client.close)
             self._client = None
+
+    async def settle(self) -> None:
+        """Wait until what was used is removed and what is made ahead is there."""
+        while waiting := [task for task in (*self._ahead, *self._cleaning) if not task.done()]:
+            await asyncio.wait(waiting)
 
     async def reap(self, owner: str) -> int:
         """Remove the containers that crashed workers of this name left; how many there were."""
@@ -129,7 +141,7 @@ class DockerSandboxPool:
 
     async def _take(self, spec: ContainerSpec) -> Container:
         """A container for these limits: one made ahead where they are the usual ones, else made now."""
-        if spec != self._spec(SandboxJob(files={}, command=(), limits=SandboxLimits())):
+        if spec != self._usual:
             return await self._wait_for(self._make(spec))
         self._drop_dead()
         # One that is ready before one that is still being made.
@@ -138,7 +150,9 @@ class DockerSandboxPool:
             making = self._make(spec)
         else:
             self._ahead.remove(making)
-        self._refill(spec)
+        if not self._ahead:
+            # Whoever comes next would wait for it.
+            self._refill()
         return await self._wait_for(making)
 
     def _drop_dead(self) -> None:
@@ -171,20 +185,21 @@ class DockerSandboxPool:
     def _make(self, spec: ContainerSpec) -> asyncio.Task[Container]:
         return asyncio.create_task(Container.open(self._engine(), spec, self._labels))
 
-    def _refill(self, spec: ContainerSpec) -> None:
+    def _refill(self) -> None:
         while not self._closed and len(self._ahead) < self._size:
-            making = self._make(spec)
+            making = self._make(self._usual)
             # Looked at here, so that a failure that no run waited for is not reported as forgotten.
             making.add_done_callback(lambda task: task.cancelled() or task.exception())
             self._ahead.append(making)
 
     async def _result(self, container: Container, job: SandboxJob, started: float) -> SandboxRun:
+        capture = Capture(job.limits.output_kb * 1024)
         try:
-            answer = await container.run(job)
+            answer = await container.run(job, capture)
         except TimeoutError:
-            answer = _without_answer(KILLED, "timeout")
+            answer = _without_answer(KILLED, "timeout", capture, job)
         except ContainerEnded as ended:
-            answer = self._ended(ended)
+            answer = _without_answer(*self._ending(ended), capture, job)
         except frames.FrameError as error:
             raise FinalError(f"the sandbox can't take or give this: {error}") from error
         if answer.pop("killed", False) and answer["limit"] is None and await container.ran_out_of_memory():
@@ -196,16 +211,18 @@ class DockerSandboxPool:
                 cpu_seconds=answer.pop("cpu_seconds"),
                 peak_memory_mb=answer.pop("peak_memory_mb"),
             )
-            return SandboxRun.model_validate({**answer, "usage": usage, "isolation": container.isolation})
+            said = {"stdout": capture.text("stdout"), "stderr": capture.text("stderr") + answer.pop("stderr", "")}
+            return SandboxRun.model_validate({**answer, **said, "usage": usage, "isolation": container.isolation})
         except (ValidationError, KeyError) as error:
             raise SandboxUnavailable(f"the sandbox's answer is not of this version: {error}") from error
 
-    def _ended(self, ended: ContainerEnded) -> dict[str, Any]:
+    def _ending(self, ended: ContainerEnded) -> tuple[int, str]:
+        """The exit code and the limit of a sandbox that ended as a whole."""
         if ended.oom:
-            return _without_answer(KILLED, "oom")
+            return KILLED, "oom"
         if ended.exit_code == PYTHON_EXIT and self._isolation == "gvisor":
             # gVisor's own end when the engine refuses it another process.
-            return _without_answer(PYTHON_EXIT, "processes")
+            return PYTHON_EXIT, "processes"
         raise SandboxUnavailable(str(ended)) from ended
 
     def _engine(self) -> docker.DockerClient:
@@ -232,5 +249,6 @@ async def _close_made(making: asyncio.Task[Container]) -> None:
         await making.result().close()
 
 
-def _without_answer(exit_code: int, limit: str) -> dict[str, Any]:
-    return {"exit_code": exit_code, "limit": limit, "cpu_seconds": 0.0, "peak_memory_mb": 0.0}
+def _without_answer(exit_code: int, limit: str, capture: Capture, job: SandboxJob) -> dict[str, Any]:
+    tests = capture.tests(job, limit)
+    return {"exit_code": exit_code, "limit": limit, "tests": tests, "cpu_seconds": 0.0, "peak_memory_mb": 0.0}

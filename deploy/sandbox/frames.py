@@ -1,13 +1,16 @@
 """Messages between the worker and the runner: four bytes of length, then JSON. Standard library only."""
 
+import base64
 import json
 import os
 import struct
 from typing import Any
 
 PREFIX = struct.Struct(">I")
-PROTOCOL = 1
+PROTOCOL = 2
 """Said in the runner's hello; raise it when a job or an answer changes its shape."""
+CHUNKS = "chunks"
+"""The key of a message with what the candidate wrote, of which any number come before the answer."""
 MAX_JOB = 32 * 1024 * 1024
 MAX_ANSWER = 16 * 1024 * 1024
 
@@ -41,6 +44,19 @@ def unpack(body: bytes) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise FrameError("the message is not a JSON object")
     return message
+
+
+def pack_chunks(chunks: dict[str, bytes]) -> dict[str, Any]:
+    """What was read from the candidate's pipes, by their names, as a message."""
+    return {CHUNKS: {name: base64.b64encode(data).decode() for name, data in chunks.items()}}
+
+
+def unpack_chunks(message: dict[str, Any]) -> dict[str, bytes]:
+    """What the candidate wrote, from a message; FrameError when it is not of that shape."""
+    try:
+        return {name: base64.b64decode(text, validate=True) for name, text in message[CHUNKS].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FrameError(f"the message has no chunks: {error}") from error
 
 
 def read(descriptor: int, limit: int) -> dict[str, Any] | None:

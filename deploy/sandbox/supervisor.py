@@ -2,44 +2,28 @@
 
 import contextlib
 import errno
+import math
 import os
-import resource
 import selectors
 import signal
 import time
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
-CANDIDATE = 65534
+from deploy.sandbox.standby import Limits, Standby, Work, drop
+
 MAX_REPORT = 2 * 1024 * 1024
-OPEN_FILES = 256
 CHUNK = 1 << 16
 TMPFS = ("/work", "/tmp")  # noqa: S108
 EXIT_AT_LIMIT = 7
 DISK_WORDS = ("[Errno 28]", "No space left on device", "[Errno 27]", "File too large")
-PROCESS_WORDS = ("[Errno 11]", "Resource temporarily unavailable", "can't start new thread")
+PROCESS_WORDS = ("[Errno 11]", "Resource temporarily unavailable")
+NO_THREAD = "can't start new thread"
+AT_ONCE = 64
+"""So many times what was read is told as it comes; then at most every EVERY seconds, since each costs the worker."""
+EVERY = 0.02
 
-
-@dataclass(frozen=True)
-class Limits:
-    """The limits of one run, in the units of the system. `processes` 0 leaves the count to the container."""
-
-    seconds: float
-    output: int
-    processes: int
-    disk: int
-
-    @classmethod
-    def of(cls, limits: dict[str, Any], *, count_processes: bool) -> "Limits":
-        """From a job. Linux counts processes for a user over all containers, gVisor for one sandbox."""
-        return cls(
-            seconds=limits["seconds"],
-            output=limits["output_kb"] * 1024,
-            processes=limits["processes"] if count_processes else 0,
-            disk=limits["disk_mb"] * 1024 * 1024,
-        )
+Tell = Callable[[dict[str, bytes]], None]
 
 
 @dataclass
@@ -56,18 +40,19 @@ class Ended:
     peak_memory_mb: float = 0.0
 
 
-def supervise(work: Callable[[int], int], limits: Limits, parent: int) -> Ended:
-    """Run `work(report descriptor)` as the candidate; when this returns no process of it is left."""
+def supervise(standby: Standby, work: Work, limits: Limits, parent: int, tell: Tell) -> Ended:
+    """Run `work(report descriptor)` as the candidate; when this returns no process of it is left.
+
+    `tell` is given what it writes, by the pipe's name, soon after it is written: who dies with the sandbox tells
+    nothing more.
+    """
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     os.set_blocking(wake_read, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-    pipes = {name: os.pipe() for name in ("stdout", "stderr", "report")}
-    pid = _fork(work, limits, {name: write for name, (_, write) in pipes.items()})
-    for _, write in pipes.values():
-        os.close(write)
-    watch = _Watch(pid, limits, {name: read for name, (read, _) in pipes.items()})
+    standby.start(work, limits)
+    watch = _Watch(standby, limits, tell)
     watch.until_end(wake_read, parent)
     return watch.finish()
 
@@ -81,20 +66,27 @@ def limit_from_text(ended: Ended, messages: Iterable[str]) -> str | None:
     told = "\n".join([ended.stdout.decode("utf-8", "replace"), ended.stderr.decode("utf-8", "replace"), *messages])
     if any(word in told for word in DISK_WORDS):
         return "disk"
-    return "processes" if any(word in told for word in PROCESS_WORDS) else None
+    # The same words are said of a pipe that is empty: only a fork that fails is a limit.
+    refused = "fork" in told and any(word in told for word in PROCESS_WORDS)
+    return "processes" if refused or NO_THREAD in told else None
 
 
 @dataclass
 class _Watch:
-    pid: int
+    standby: Standby
     limits: Limits
-    reads: dict[str, int]
+    tell: Tell
     ended: Ended = field(default_factory=Ended)
     status: int | None = None
     data: dict[str, bytearray] = field(default_factory=dict)
+    told: dict[str, int] = field(default_factory=dict)
+    times_told: int = 0
+    next_told: float = 0.0
 
     def __post_init__(self) -> None:
-        self.data = {name: bytearray() for name in self.reads}
+        self.data = {name: bytearray() for name in self.standby.reads}
+        self.told = dict.fromkeys(self.data, 0)
+        self.ended.cpu_seconds = -self.standby.cpu_seconds
 
     def until_end(self, wake: int, parent: int) -> None:
         """Until the candidate's first process has ended or a limit is met."""
@@ -102,15 +94,30 @@ class _Watch:
         with selectors.DefaultSelector() as selector:
             selector.register(wake, selectors.EVENT_READ, "wake")
             selector.register(parent, selectors.EVENT_READ, "parent")
-            for name, descriptor in self.reads.items():
+            for name, descriptor in self.standby.reads.items():
                 selector.register(descriptor, selectors.EVENT_READ, name)
             while self.status is None and self.ended.limit is None:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     self.ended.limit = "timeout"
                     return
-                for key, _ in selector.select(left):
+                for key, _ in selector.select(min(left, self._until_told())):
                     self._handle(selector, key)
+                if self._until_told() <= 0:
+                    self._tell()
+
+    def _until_told(self) -> float:
+        """How long what was read may still be kept; endless when there is nothing."""
+        if all(self.told[name] == len(data) for name, data in self.data.items()):
+            return math.inf
+        return 0.0 if self.times_told < AT_ONCE else self.next_told - time.monotonic()
+
+    def _tell(self) -> None:
+        news = {name: bytes(data[self.told[name] :]) for name, data in self.data.items()}
+        self.told = {name: len(data) for name, data in self.data.items()}
+        self.tell({name: data for name, data in news.items() if data})
+        self.times_told += 1
+        self.next_told = time.monotonic() + EVERY
 
     def _handle(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
         if key.data == "wake":
@@ -124,7 +131,7 @@ class _Watch:
 
     def _read(self, name: str) -> bool:
         """Take one chunk; True at the end of the stream."""
-        chunk = os.read(self.reads[name], CHUNK)
+        chunk = os.read(self.standby.reads[name], CHUNK)
         room = MAX_REPORT - len(self.data["report"])
         if name != "report":
             room = self.limits.output - len(self.data["stdout"]) - len(self.data["stderr"])
@@ -142,9 +149,11 @@ class _Watch:
                 return False
             if pid == 0:
                 return True
+            if pid in self.standby.unused:
+                continue
             self.ended.cpu_seconds += usage.ru_utime + usage.ru_stime
             self.ended.peak_memory_mb = max(self.ended.peak_memory_mb, usage.ru_maxrss / 1024)
-            if pid == self.pid:
+            if pid == self.standby.pid:
                 self.status = status
             if options == 0:
                 return True
@@ -158,10 +167,12 @@ class _Watch:
         if ended.limit in (None, "timeout") and self._crowded():
             ended.limit = "processes"
         self._kill_all()
-        for name, descriptor in self.reads.items():
+        for name, descriptor in self.standby.reads.items():
             while not self._read(name):
                 pass
             os.close(descriptor)
+        if self._until_told() < math.inf:
+            self._tell()
         ended.exit_code = exit_code(self.status or 0)
         ended.killed = ended.exit_code == 128 + signal.SIGKILL and not by_us
         if ended.limit is None and ended.exit_code != 0 and _disk_full():
@@ -200,43 +211,10 @@ def exit_code(status: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _fork(work: Callable[[int], int], limits: Limits, writes: dict[str, int]) -> int:
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.setsid()
-        os.dup2(writes["stdout"], 1)
-        os.dup2(writes["stderr"], 2)
-        report = os.dup2(writes["report"], 3, inheritable=False)
-        os.closerange(4, OPEN_FILES)
-        _drop(limits)
-        code = work(report)
-    except BaseException:
-        os.write(2, traceback.format_exc().encode("utf-8", "replace"))
-    finally:
-        os._exit(code)
-
-
-def _drop(limits: Limits) -> None:
-    """Become the candidate, for good."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limits.disk, limits.disk))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
-    if limits.processes:
-        resource.setrlimit(resource.RLIMIT_NPROC, (limits.processes, limits.processes))
-    os.setgroups([])
-    os.setresgid(CANDIDATE, CANDIDATE, CANDIDATE)
-    os.setresuid(CANDIDATE, CANDIDATE, CANDIDATE)
-
-
 def _probe(limits: Limits) -> None:
     code = 0
     try:
-        _drop(limits)
+        drop(limits)
         if os.fork() == 0:
             os._exit(0)
     except OSError as error:

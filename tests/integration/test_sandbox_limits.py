@@ -6,7 +6,7 @@ import pytest
 
 from activities.docker_pool import DockerSandboxPool
 from schema.messages.sandbox import SandboxLimits
-from tests.support.sandbox import DOUBLE, TESTS, judged, python
+from tests.support.sandbox import DOUBLE, TESTS, judged, outcomes, python
 
 pytest_plugins = ["tests.support.sandbox_fixtures"]
 pytestmark = pytest.mark.sandbox
@@ -36,9 +36,26 @@ async def test_what_a_program_leaves_behind_dies_with_it(pool: DockerSandboxPool
     assert time.monotonic() - started < 20
 
 
-async def test_a_memory_hog_ends_as_oom(pool: DockerSandboxPool) -> None:
-    run = await pool.run(python("hog = bytearray(900 << 20)\nprint(len(hog))\n"))
-    assert run.limit == "oom"
+HOG = "hog = b'x' * (900 << 20)\n"
+
+
+async def test_a_memory_hog_ends_as_oom_with_what_it_said_before(pool: DockerSandboxPool) -> None:
+    said = "import sys\nprint('begun')\nprint('still', file=sys.stderr)\nsys.stdout.buffer.write(b'\\xff\\n')\n"
+    run = await pool.run(python(said + HOG))
+    assert (run.limit, run.stdout, run.stderr) == ("oom", "begun\n\ufffd\n", "still\n")
+
+
+async def test_a_memory_hog_in_a_test_ends_with_the_tests_until_then(pool: DockerSandboxPool) -> None:
+    tests = {"test_it.py": "def test_one():\n    print('one')\n\n\ndef test_two():\n    from work import hog\n"}
+    run = await pool.run(judged({"work.py": HOG}, tests))
+    assert (run.limit, run.passed) == ("oom", False)
+    assert outcomes(run) == {
+        "test_it.py::test_one": "passed",
+        "test_it.py::test_two": "missing",
+        "session": "missing",
+    }
+    assert run.tests[1].message == "the run ended in this test (oom)"
+    assert "one" in run.stdout
 
 
 async def test_a_fork_bomb_is_no_pass_and_the_pool_goes_on(pool: DockerSandboxPool) -> None:

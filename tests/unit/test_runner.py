@@ -14,7 +14,12 @@ from deploy.sandbox import engine, frames, image, judge, supervisor, workspace
 from schema.errors import SettingsError
 
 TEST = "def test_one():\n    pass\n"
-PLAN = judge.Plan(arguments=(), test_files=("test_a.py",), expected=("test_a.py::test_one", "test_a.py::test_two"))
+PLAN = judge.Plan(
+    arguments=(),
+    test_files=("test_a.py",),
+    expected=("test_a.py::test_one", "test_a.py::test_two"),
+    judges={"test_a.py": TEST},
+)
 
 
 def records(*entries: dict[str, object]) -> bytes:
@@ -215,8 +220,8 @@ def test_records_of_wrong_types_are_borne(entries: list[dict[str, object]]) -> N
 
 
 def test_the_tests_are_written_over_the_candidates_files(tmp_path: Path) -> None:
-    workspace.fill({"test_a.py": "mine", "a.py": "x = 1"}, {"test_a.py": "theirs"}, PLAN, str(tmp_path))
-    assert (tmp_path / "test_a.py").read_text() == "theirs"
+    workspace.fill({"test_a.py": "mine", "a.py": "x = 1"}, {"test_a.py": TEST}, PLAN, str(tmp_path))
+    assert (tmp_path / "test_a.py").read_text() == TEST
     assert (tmp_path / "a.py").read_text() == "x = 1"
 
 
