@@ -37,6 +37,8 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         request_id = read_request_id(Headers(scope=scope))
+        # A mapping of this request's own: the server's is shared by all.
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id, "headers": {}}
         answer = _Answer(send, scope, request_id)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
@@ -75,6 +77,7 @@ class _Answer:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self._request_id
+            headers.update(self._scope["state"]["headers"])
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
             metrics.REQUESTS.labels(self._route, str(self.status)).inc()

@@ -8,8 +8,10 @@ from starlette.responses import Response
 
 from gateway.authorisation import EVERY_TENANT, Denied, Permission, Principal, decide
 from gateway.bodies import read_body
+from gateway.client_address import client_address
 from gateway.operations import KEY_HEADER, Operation
 from gateway.problems import FORBIDDEN, UNAUTHENTICATED, Problem, faults_of, invalid
+from gateway.rate_limits import RateLimit, take_permit
 from gateway.services import Call, Services
 from gateway.values import read_bearer, read_idempotency_key
 from schema.messages.base import Message, Tenant
@@ -22,7 +24,9 @@ class _TenantName(Message):
 
 
 async def serve(operation: Operation, request: Request, services: Services) -> Response:
-    """Answer a request: 401, 403, 413 and 415, 422, 404, 409, and only then the act."""
+    """Answer a request: 429 by address, 401, 403, 413 and 415, 422, 404, 409, and only then the act."""
+    if operation.address_limit is not None:
+        await _take_permit(operation.address_limit, request, services)
     principal = _authenticate(request, services)
     _require(principal, operation.permission)
     body = await read_body(request, operation.takes) if operation.takes else None
@@ -38,6 +42,16 @@ async def serve(operation: Operation, request: Request, services: Services) -> R
     if operation.owner is not None:
         _require(principal, operation.permission, owner=await operation.owner(call))
     return await operation.handler(call)
+
+
+async def _take_permit(limit: RateLimit, request: Request, services: Services) -> None:
+    """Count this request for its client address; what is left is told with every answer to it."""
+    forwarded = request.headers.getlist("x-forwarded-for")
+    peer = request.client.host if request.client else None
+    address = client_address(forwarded, peer, services.settings.trusted_proxies)
+    permit = await take_permit(services.database, limit, address, limit.per_minute(services.settings))
+    request.state.headers = permit.headers
+    permit.require()
 
 
 def _authenticate(request: Request, services: Services) -> Principal:

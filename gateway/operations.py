@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from gateway.authorisation import Permission
 from gateway.problems import ProblemKind
+from gateway.rate_limits import RateLimit
 from gateway.services import Call, Services
 from schema.messages.base import Message
 
@@ -29,6 +30,7 @@ class Operation:
     """A route for principals.
 
     Attributes:
+        address_limit: how often one client address may, whoever it says it is.
         owner: finds who submitted what the route acts on, where the decision depends on it.
         problems: what it may answer beyond what every route may.
     """
@@ -44,6 +46,7 @@ class Operation:
     takes: type[BaseModel] | None = None
     query: type[BaseModel] = NoQuery
     headers: tuple[str, ...] = ()
+    address_limit: RateLimit | None = None
     owner: FindOwner | None = None
     problems: tuple[ProblemKind, ...] = ()
 

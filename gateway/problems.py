@@ -68,8 +68,11 @@ ALREADY_DECIDED = ProblemKind("already-decided", 409, "The task has been decided
 TOO_LARGE = ProblemKind("too-large", 413, "The body is too large")
 UNSUPPORTED_MEDIA_TYPE = ProblemKind("unsupported-media-type", 415, "The body has a type that is not taken here")
 INVALID_REQUEST = ProblemKind("invalid-request", 422, "The request is not valid")
+RATE_LIMITED = ProblemKind("rate-limited", 429, "Too many requests came from there")
 INTERNAL_ERROR = ProblemKind("internal-error", 500, "Something went wrong here")
 DATABASE_UNAVAILABLE = ProblemKind("database-unavailable", 503, "The database does not answer")
+TEMPORAL_UNAVAILABLE = ProblemKind("temporal-unavailable", 503, "The engine does not answer")
+SANDBOX_UNAVAILABLE = ProblemKind("sandbox-unavailable", 503, "No sandbox can run this now")
 NOT_MIGRATED = ProblemKind("not-migrated", 503, "The database lacks this release's tables")
 
 KINDS = tuple(value for value in list(globals().values()) if isinstance(value, ProblemKind))

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -11,6 +12,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MAX_SOCKET_PATH = 100
 """A Unix socket's path must fit into 108 bytes; some are kept for the file's name variants."""
+
+Network = IPv4Network | IPv6Network
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -48,6 +51,8 @@ class Settings(BaseSettings):
     sandbox_pool: PositiveInt = 2
     sandbox_runtime: str = "golden-runsc"
     sandbox_images: Annotated[dict[str, str], NoDecode] = {"default": "golden-sandbox:1"}
+    sandbox_per_minute: Annotated[int, Field(ge=1, le=10_000)] = 10
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
 
     tenant_slots: PositiveInt = 8
     reconcile_seconds: PositiveInt = 10
@@ -65,6 +70,11 @@ class Settings(BaseSettings):
     @classmethod
     def _parse_images(cls, value: Any) -> Any:
         return _parse_pairs(value)
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _parse_networks(cls, value: Any) -> Any:
+        return _parse_networks(value)
 
     @property
     def gateway_url(self) -> str:
@@ -126,6 +136,8 @@ class Settings(BaseSettings):
             if field == "models" and set(value) & set("{:\n"):
                 # Routes given as text may hold API keys.
                 value = "(text)"
+            if isinstance(value, tuple):
+                value = ",".join(map(str, value))
             rows.append(
                 {
                     "name": name,
@@ -147,3 +159,21 @@ def _parse_pairs(value: Any) -> Any:
             raise ValueError(f"{item!r} must be NAME=VALUE, several separated by commas")
         pairs[name.strip()] = text.strip()
     return pairs
+
+
+def _parse_networks(value: Any) -> Any:
+    """`10.0.0.1,10.1.0.0/16` as networks; anything else is returned for pydantic to judge."""
+    if not isinstance(value, str):
+        return value
+    networks = []
+    for item in filter(None, (part.strip() for part in value.split(","))):
+        try:
+            network = ip_network(item)
+        except ValueError:
+            raise ValueError(
+                f"{item!r} must be an address or a network such as 10.1.0.0/16, several separated by commas"
+            ) from None
+        if network.prefixlen == 0:
+            raise ValueError(f"{item} would believe everybody: name the proxies")
+        networks.append(network)
+    return tuple(networks)

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+from pydantic import ValidationError
+
 from schema.settings import Settings
 
 
@@ -27,3 +30,21 @@ def test_the_database_is_reached_through_a_socket_whose_path_fits_and_is_quoted(
     assert "home%2Bold" in Settings(home=Path("/srv/home+old")).database("service")
     deep = Settings(home=Path("/srv") / ("x" * 120))
     assert len(str(deep.postgres_socket)) < 100
+
+
+def test_trusted_proxies_are_addresses_and_networks() -> None:
+    settings = Settings(trusted_proxies="10.0.0.1, 10.1.0.0/16,fd00::/8,")
+    assert shown(settings)["GOLDEN_TRUSTED_PROXIES"] == "10.0.0.1/32,10.1.0.0/16,fd00::/8"
+    assert Settings().trusted_proxies == ()
+
+
+@pytest.mark.parametrize("value", ["proxy.internal", "10.1.0.1/16", "0.0.0.0/0", "::/0", "10.0.0.1;10.0.0.2", "*"])
+def test_proxies_that_cannot_be_meant_are_refused_by_name(value: str) -> None:
+    with pytest.raises(ValidationError, match="trusted_proxies"):
+        Settings(trusted_proxies=value)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "10001", "ten"])
+def test_a_limit_of_the_sandbox_route_is_a_sensible_number(value: str) -> None:
+    with pytest.raises(ValidationError, match="sandbox_per_minute"):
+        Settings(sandbox_per_minute=value)
