@@ -1,4 +1,4 @@
-"""Proves a candidate: the task's acceptance tests in the sandbox."""
+"""Runs in the sandbox: a task's acceptance tests against a candidate, and what a client runs by itself."""
 
 import asyncio
 from contextlib import suppress
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.events import Event
+from schema.messages.execution import SandboxExecutionInput, SandboxExecutionResult
 from schema.messages.sandbox import SandboxJob, SandboxRun
 from schema.messages.steps import Proof, ProveInput
 
@@ -48,6 +49,19 @@ class SandboxActivities:
         event = Event("candidate", {"number": number, "step": prove.ref.step, **told})
         await self._store.finish_step(prove.ref, proof, events=[event], texts=[report])
         return proof
+
+    @activity.defn(name="run_in_sandbox")
+    async def run_in_sandbox(self, execution: SandboxExecutionInput) -> SandboxExecutionResult:
+        """Run a client's program, and record how it ended.
+
+        Raises:
+            SandboxBusy, SandboxUnavailable: try again later.
+            IsolationRequired: the required isolation is not there.
+        """
+        from activities.executions import read_job, record_run
+
+        run = await _with_heartbeat(self._pool, await read_job(self._store.database, execution))
+        return await record_run(self._store.database, execution, run)
 
 
 def proof_of(candidate: str, files: dict[str, str], run: SandboxRun) -> tuple[Proof, str]:

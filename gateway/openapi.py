@@ -33,7 +33,7 @@ _WITH_BODY = (
     problems.UNSUPPORTED_MEDIA_TYPE,
 )
 _HEADER_TEXT = {
-    "Idempotency-Key": "The same key and body find the same task, for ever.",
+    "Idempotency-Key": "The same key and body find the first answer, for ever.",
     "Last-Event-ID": "The id of the last event that was seen.",
 }
 
@@ -109,13 +109,16 @@ def _public_operation(operation: PublicOperation) -> dict[str, Any]:
 
 
 def _all_problems(operation: Operation) -> tuple[ProblemKind, ...]:
-    return (*operation.problems, *_GUARDED, *(_WITH_BODY if operation.takes else ()))
+    limited = (problems.RATE_LIMITED,) if operation.address_limit else ()
+    return (*operation.problems, *limited, *_GUARDED, *(_WITH_BODY if operation.takes else ()))
 
 
 def _success(operation: Operation) -> dict[str, Any]:
     headers = {"X-Request-Id": {"schema": {"type": "string"}}}
     if operation.status == 202 and operation.takes is not None:
         headers["Location"] = {"schema": {"type": "string"}}
+    if operation.address_limit is not None:
+        headers |= {name: {"schema": {"type": "string"}} for name in ("RateLimit-Policy", "RateLimit")}
     schema = _ref(operation.returns) if operation.returns else {"type": "string"}
     return {
         "description": operation.summary,

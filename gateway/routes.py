@@ -1,6 +1,6 @@
 """The route table: the only list of what the gateway answers to, with the permission of each."""
 
-from gateway import decisions, docs, events, health, openapi, submission, task_views, tasks
+from gateway import decisions, docs, events, executions, health, openapi, submission, task_views, tasks
 from gateway.authorisation import Permission
 from gateway.operations import KEY_HEADER, Operation, PublicOperation
 from gateway.problems import (
@@ -10,10 +10,14 @@ from gateway.problems import (
     NO_VOTE,
     NOT_FOUND,
     NOT_MIGRATED,
+    SANDBOX_UNAVAILABLE,
     TASK_FINAL,
     TASK_NOT_ESCALATED,
     TASK_NOT_FINAL,
+    TEMPORAL_UNAVAILABLE,
 )
+from schema.messages.execution import ExecutionSpec
+from schema.messages.sandbox import SandboxRun
 from schema.messages.task import TaskResult, TaskSpec, TaskView
 from schema.messages.vote import Explanation
 
@@ -103,6 +107,18 @@ OPERATIONS: tuple[Operation, ...] = (
         headers=(KEY_HEADER,),
         owner=task_views.find_submitter,
         problems=(NOT_FOUND, TASK_NOT_ESCALATED, ALREADY_DECIDED, KEY_REUSED),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/sandbox/executions",
+        permission=Permission.SANDBOX_EXECUTE,
+        handler=executions.execute,
+        summary="Run a program in the sandbox",
+        takes=ExecutionSpec,
+        returns=SandboxRun,
+        headers=(KEY_HEADER,),
+        address_limit=executions.ADDRESS_LIMIT,
+        problems=(KEY_REUSED, SANDBOX_UNAVAILABLE, TEMPORAL_UNAVAILABLE),
     ),
 )
 

@@ -26,14 +26,19 @@ ROUTE = "POST /v1/tasks"
 async def submit_task(call: Call) -> Response:
     """Accept a task; the same key and body find the task of the first time."""
     spec = call.body(TaskSpec)
-    if spec.image not in call.services.settings.sandbox_images:
-        known = ", ".join(sorted(call.services.settings.sandbox_images))
-        raise invalid([("image", f"is not one of the images here: {known}")])
+    check_image(call, spec.image)
     view = await _accept(call, spec)
     if view.state is TaskState.SUBMITTED:
         starting = engine.start_task(call.services.temporal, view.task_id, view.tenant, view.title)
         await call.services.messenger.tell("start", view.task_id, starting)
     return answer(view, 202, {"Location": task_path(view.task_id)})
+
+
+def check_image(call: Call, image: str) -> None:
+    """422 for a sandbox image that the settings don't list."""
+    images = call.services.settings.sandbox_images
+    if image not in images:
+        raise invalid([("image", f"is not one of the images here: {', '.join(sorted(images))}")])
 
 
 async def _accept(call: Call, spec: TaskSpec) -> TaskView:

@@ -1,4 +1,4 @@
-"""The shared way into Temporal: the client, the names on the wire, and the one way to start a task."""
+"""The shared way into Temporal: the client, the names on the wire, and the one way to start each workflow."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from temporalio.common import (
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
+from schema.messages.execution import SandboxExecutionInput, SandboxExecutionResult
 from schema.messages.steps import AgentTaskInput
 from schema.settings import Settings
 
@@ -72,6 +73,35 @@ async def start_task(client: Client, task_id: UUID, tenant: str, title: str) -> 
         )
     except WorkflowAlreadyStartedError:
         return
+
+
+async def start_execution(
+    client: Client, execution: SandboxExecutionInput
+) -> WorkflowHandle[Any, SandboxExecutionResult]:
+    """Start `SandboxExecution`, or find the one that runs or has ended well; one that failed is started again.
+
+    Raises:
+        RPCError: Temporal does not answer.
+    """
+    workflow_id = f"execution/{execution.execution_id}"
+    try:
+        return await client.start_workflow(
+            "SandboxExecution",
+            execution,
+            id=workflow_id,
+            task_queue=ORCHESTRATOR_QUEUE,
+            result_type=SandboxExecutionResult,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            # The step has its own limit; this one is for a workflow that no worker takes up.
+            execution_timeout=timedelta(seconds=2 * execution.longest_seconds),
+            search_attributes=TypedSearchAttributes([SearchAttributePair(GOLDEN_TENANT, execution.tenant)]),
+            priority=Priority(fairness_key=execution.tenant),
+            static_summary="a program in the sandbox",
+            rpc_timeout=RPC_TIMEOUT,
+        )
+    except WorkflowAlreadyStartedError:
+        return client.get_workflow_handle(workflow_id, result_type=SandboxExecutionResult)
 
 
 def task_handle(client: Client, task_id: UUID) -> WorkflowHandle[Any, Any]:

@@ -9,6 +9,7 @@ from workers.parts import Parts
 from workflows.agent_task import AgentTask
 from workflows.consensus_round import ConsensusRound
 from workflows.reconcile import Reconcile
+from workflows.sandbox_execution import SandboxExecution
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ def _peer_hub(parts: Parts) -> Sequence[Callable[..., Any]]:
 
 
 KINDS: dict[str, Kind] = {
-    "orchestrator": Kind(ORCHESTRATOR_QUEUE, (AgentTask,), _orchestrator, 50),
+    "orchestrator": Kind(ORCHESTRATOR_QUEUE, (AgentTask, SandboxExecution), _orchestrator, 50),
     "peer-hub": Kind(PEER_HUB_QUEUE, (ConsensusRound,), _peer_hub, 50),
-    "sandbox": Kind(SANDBOX_QUEUE, (), lambda parts: (parts.sandbox.prove,), None),
+    "sandbox": Kind(SANDBOX_QUEUE, (), lambda parts: (parts.sandbox.prove, parts.sandbox.run_in_sandbox), None),
     "supervisor": Kind(SUPERVISOR_QUEUE, (Reconcile,), lambda parts: (parts.reconcile.reconcile,), 10),
 }
 

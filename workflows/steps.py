@@ -43,6 +43,10 @@ RECORD = Kind(start_to_close=30 * SECOND, heartbeat=None, attempts=0, first_dela
 SANDBOX = Kind(
     start_to_close=900 * SECOND, heartbeat=5 * SECOND, attempts=0, first_delay=SECOND, longest_delay=15 * SECOND
 )
+# Somebody waits for the answer: a container engine that is away is told soon.
+EXECUTION = Kind(
+    start_to_close=900 * SECOND, heartbeat=5 * SECOND, attempts=3, first_delay=SECOND, longest_delay=3 * SECOND
+)
 MODEL = Kind(
     start_to_close=900 * SECOND, heartbeat=5 * SECOND, attempts=5, first_delay=SECOND, longest_delay=30 * SECOND
 )

@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from schema.messages.base import Message, Tenant, WorkspacePath, field_fault
+from schema.messages.commands import check_pytest_options, check_text, is_test_file, pytest_arguments
 from schema.messages.sandbox import Finding, Isolation, TestOutcome
 from schema.messages.vote import Explanation, VotePolicy
 
@@ -23,8 +24,6 @@ _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DECEPTIVE = frozenset(
     "\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
-_PYTEST_FORMS = (("python", "-m", "pytest"), ("python3", "-m", "pytest"), ("pytest",))
-_PYTEST_OPTIONS = re.compile(r"^(-q|-v|-x|-s|-qq|-vv|--tb=(auto|long|short|line|native|no)|--maxfail=[0-9]{1,3})$")
 
 
 class TaskState(StrEnum):
@@ -72,17 +71,6 @@ def _check_deadline(text: str) -> str:
     return text
 
 
-def _check_text(text: str) -> str:
-    """Text that PostgreSQL and JSON can hold."""
-    if "\x00" in text:
-        raise ValueError("must not hold a NUL character")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError("must not hold an unpaired surrogate") from error
-    return text
-
-
 def _check_line(text: str) -> str:
     if any(ord(character) < 32 or 127 <= ord(character) < 160 or character in _DECEPTIVE for character in text):
         raise ValueError("must be one line without control, invisible or direction-changing characters")
@@ -91,13 +79,17 @@ def _check_line(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_check_text)]
+Text = Annotated[str, AfterValidator(check_text)]
 Instructions = Annotated[
-    str, StringConstraints(min_length=1, max_length=20_000, pattern=r"\S"), AfterValidator(_check_text)
+    str, StringConstraints(min_length=1, max_length=20_000, pattern=r"\S"), AfterValidator(check_text)
 ]
 Title = Annotated[
-    str, StringConstraints(min_length=1, max_length=200), AfterValidator(_check_text), AfterValidator(_check_line)
+    str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_text), AfterValidator(_check_line)
 ]
+
+
+ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+"""A sandbox image by its name in the settings' allow-list."""
 
 
 class TaskSpec(Message):
@@ -117,7 +109,7 @@ class TaskSpec(Message):
     repair_rounds: Annotated[int, Field(ge=0, le=10)] = 2
     deadline: Annotated[str, AfterValidator(_check_deadline)] = "30m"
     policy: VotePolicy = VotePolicy()
-    image: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")] = "default"
+    image: ImageName = "default"
     labels: Annotated[
         dict[
             Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")],
@@ -133,9 +125,9 @@ class TaskSpec(Message):
     @field_validator("tests")
     @classmethod
     def _tests_hold_tests(cls, tests: dict[str, str]) -> dict[str, str]:
-        if not any(_is_test_file(path) for path in tests):
+        if not any(is_test_file(path) for path in tests):
             raise ValueError("needs at least one pytest file, named test_*.py or *_test.py")
-        trees = [_parse(path, text) for path, text in tests.items() if _is_test_file(path)]
+        trees = [_parse(path, text) for path, text in tests.items() if is_test_file(path)]
         if not any(_defines_test(node) for tree in trees for node in ast.walk(tree)):
             raise ValueError("define no test: pytest looks for functions whose names begin with test")
         return tests
@@ -143,26 +135,16 @@ class TaskSpec(Message):
     @field_validator("command")
     @classmethod
     def _command_is_pytest(cls, command: tuple[str, ...]) -> tuple[str, ...]:
-        for form in _PYTEST_FORMS:
-            if command[: len(form)] == form:
-                for argument in command[len(form) :]:
-                    if not _PYTEST_OPTIONS.fullmatch(argument):
-                        raise ValueError(
-                            f"option {argument[:40]!r} is not allowed: use -q, -v, -x, -s, --tb or --maxfail"
-                        )
-                return command
-        raise ValueError("must be a pytest form: [python, -m, pytest, -q] or [pytest, -q]")
+        arguments = pytest_arguments(command)
+        if arguments is None:
+            raise ValueError("must be a pytest form: [python, -m, pytest, -q] or [pytest, -q]")
+        check_pytest_options(arguments)
+        return command
 
     @model_validator(mode="after")
     def _files_fit(self) -> "TaskSpec":
-        everything = {**self.files, **self.tests}
-        if len(everything) > MAX_FILES:
-            raise field_fault("files", f"and tests together must not be more than {MAX_FILES}")
-        size = sum(len(path.encode()) + len(text.encode()) for path, text in everything.items())
-        if size > MAX_FILES_BYTES:
-            raise field_fault("files", f"and tests together are {size:,} bytes; the limit is {MAX_FILES_BYTES:,}")
-        check_no_clash(self.files, self.tests)
-        _check_no_shadow(self.files)
+        check_files(self.files, self.tests)
+        check_no_shadow(self.files)
         return self
 
 
@@ -179,9 +161,15 @@ def _defines_test(node: ast.AST) -> bool:
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test")
 
 
-def _is_test_file(path: str) -> bool:
-    name = path.rsplit("/", 1)[-1]
-    return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py"))
+def check_files(files: dict[str, str], tests: dict[str, str]) -> None:
+    """Refuse too many or too large files, and names that would hide one another."""
+    everything = {**files, **tests}
+    if len(everything) > MAX_FILES:
+        raise field_fault("files", f"and tests together must not be more than {MAX_FILES}")
+    size = sum(len(path.encode()) + len(text.encode()) for path, text in everything.items())
+    if size > MAX_FILES_BYTES:
+        raise field_fault("files", f"and tests together are {size:,} bytes; the limit is {MAX_FILES_BYTES:,}")
+    check_no_clash(files, tests)
 
 
 def check_no_clash(files: dict[str, str], tests: dict[str, str]) -> None:
@@ -198,7 +186,7 @@ def check_no_clash(files: dict[str, str], tests: dict[str, str]) -> None:
                 raise field_fault("files", f"and tests hold {'/'.join(parts[:depth])!r} as a file and as a folder")
 
 
-def _check_no_shadow(files: dict[str, str]) -> None:
+def check_no_shadow(files: dict[str, str]) -> None:
     """The sandbox imports Python's own modules before a task's, so that no candidate can stand in for one."""
     for path in files:
         name = path.split("/")[0].removesuffix(".py")

@@ -20,9 +20,10 @@ async def provider() -> AsyncIterator[Provider]:
 
 @pytest_asyncio.fixture(scope="session")
 async def golden(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> AsyncIterator[Golden]:
-    """A stack whose models are the scripted provider's."""
+    """A stack whose models are the scripted provider's, and which takes this machine for a proxy."""
     home = tmp_path_factory.mktemp("golden")
-    async with running_golden(home, models=provider.models, reconcile_seconds=2, log_level="warning") as golden:
+    values = {"models": provider.models, "trusted_proxies": "127.0.0.1", "reconcile_seconds": 2, "log_level": "warning"}
+    async with running_golden(home, **values) as golden:
         yield golden
 
 

@@ -107,4 +107,5 @@ def test_the_routes_ask_for_the_permissions_of_the_design() -> None:
         ("GET", "/v1/tasks/{task_id}/events"): "tasks:read",
         ("POST", "/v1/tasks/{task_id}/cancel"): "tasks:cancel",
         ("POST", "/v1/tasks/{task_id}/decision"): "tasks:decide",
+        ("POST", "/v1/sandbox/executions"): "sandbox:execute",
     }
