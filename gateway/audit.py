@@ -1,20 +1,29 @@
 """What the gateway tells the audit log of a request."""
 
-from gateway.services import Call
+from starlette.requests import Request
+
+from gateway.authorisation import Principal
 from schema.audit import AuditRecord
 
 
 def record_of(
-    call: Call, *, action: str, object: str, outcome: str, reason: str | None = None, digest: str | None = None
+    request: Request,
+    principal: Principal,
+    *,
+    action: str,
+    object: str,
+    outcome: str,
+    reason: str | None = None,
+    digest: str | None = None,
 ) -> AuditRecord:
     """The record of what a principal did with a request, for `schema.audit.append` in the act's own transaction."""
     return AuditRecord(
-        actor=call.principal.sub,
-        role=call.principal.role,
+        actor=principal.sub,
+        role=principal.role,
         action=action,
         object=object,
         outcome=outcome,
         reason=reason,
-        request_id=call.request.state.request_id,
+        request_id=request.state.request_id,
         digest=digest,
     )

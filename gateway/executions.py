@@ -45,6 +45,10 @@ _FAILURES: dict[str, tuple[ProblemKind, str]] = {
         SANDBOX_UNAVAILABLE,
         "the required isolation is not there: `golden doctor` on the worker's machine says what is missing",
     ),
+    "FinalError": (
+        SANDBOX_UNAVAILABLE,
+        "the worker's sandbox can't take this: its GOLDEN_SANDBOX_IMAGES must be the gateway's",
+    ),
     "DatabaseUnavailable": (DATABASE_UNAVAILABLE, "the run could not be recorded"),
 }
 
@@ -64,7 +68,8 @@ async def execute(call: Call) -> Response:
     try:
         handle = await engine.start_execution(call.services.temporal, execution)
     except (RPCError, RuntimeError):  # the SDK says RuntimeError where it can't connect
-        raise _unavailable(TEMPORAL_UNAVAILABLE, "nothing was run") from None
+        detail = "the run could not be started: a retry with the same Idempotency-Key finds it if it was"
+        raise _unavailable(TEMPORAL_UNAVAILABLE, detail) from None
     result = await _result(call, execution, handle, mine=first)
     async with call.services.database.tenant(call.tenant) as connection:
         report = await get_text(connection, call.tenant, result.report)
@@ -79,9 +84,9 @@ async def _accept(call: Call, spec: ExecutionSpec) -> tuple[SandboxExecutionInpu
             digest = payload_digest(spec.model_dump(mode="json", exclude_unset=True))
             first = await claim_key(connection, call, route=ROUTE, key=key, digest=digest, task_id=execution_id)
         job = await put_text(connection, call.tenant, canonical_json(spec.model_dump(mode="json")))
-        record = record_of(call, action=ACT, object=str(execution_id), outcome="allowed", digest=job)
         if first is None:
-            await append(connection, call.tenant, [record])
+            act = {"action": ACT, "object": str(execution_id), "outcome": "allowed", "digest": job}
+            await append(connection, call.tenant, [record_of(call.request, call.principal, **act)])
     execution = SandboxExecutionInput(
         execution_id=first or execution_id,
         tenant=call.tenant,
@@ -89,7 +94,7 @@ async def _accept(call: Call, spec: ExecutionSpec) -> tuple[SandboxExecutionInpu
         longest_seconds=spec.longest_seconds,
         actor=call.principal.sub,
         role=call.principal.role,
-        request_id=record.request_id or "",
+        request_id=call.request.state.request_id,
     )
     return execution, first is None
 

@@ -1,4 +1,7 @@
-"""How often somebody may: one count for all gateways, kept in PostgreSQL by `take_permit` (migration 0002)."""
+"""How often somebody may: one count for all gateways, kept in PostgreSQL by `take_permit` (migration 0002).
+
+A limit is exact: no more than its quota in any 60 seconds, wherever they begin.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ WINDOW_SECONDS = 60
 
 @dataclass(frozen=True)
 class RateLimit:
-    """A limit that the settings give: so many at once, and each comes back when its part of a minute has passed."""
+    """A limit with a name for clients; the settings say how many a minute."""
 
     name: str
     per_minute: Callable[[Settings], int]
@@ -26,7 +29,7 @@ class Permit:
 
     Attributes:
         remaining: permits that are left now.
-        reset_seconds: until there is one more than that.
+        reset_seconds: until the first of those that were taken comes back.
     """
 
     limit: RateLimit
@@ -56,6 +59,6 @@ async def take_permit(database: Database, limit: RateLimit, who: str, quota: int
     """Take one of the `quota` permits a minute that `who` has, if there is one."""
     async with database.service() as connection:
         found = await connection.execute(
-            text("SELECT * FROM take_permit(:key, :quota, :quota)"), {"key": f"{limit.name}:{who}", "quota": quota}
+            text("SELECT * FROM take_permit(:key, :quota)"), {"key": f"{limit.name}:{who}", "quota": quota}
         )
         return Permit(limit, quota, **found.one()._mapping)

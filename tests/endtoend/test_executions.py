@@ -119,4 +119,4 @@ async def test_the_eleventh_of_a_minute_is_refused(golden: Golden, address: str,
         answers = [await http.post(ROUTE, json={"command": ["true"]}) for _ in range(11)]
 
     assert [answer.status_code for answer in answers] == [403] * 10 + [429]
-    assert 1 <= int(answers[-1].headers["retry-after"]) <= 6
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60

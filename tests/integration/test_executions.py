@@ -18,7 +18,7 @@ from gateway.authorisation import Role
 from schema import engine
 from schema.audit import payload_digest
 from schema.database import Database
-from schema.errors import IsolationRequired, SandboxBusy, SandboxUnavailable
+from schema.errors import FinalError, IsolationRequired, SandboxBusy, SandboxUnavailable
 from schema.messages.sandbox import SandboxJob, SandboxRun, TestOutcome
 from schema.settings import Settings
 from tests.integration.conftest import running_gateway
@@ -26,6 +26,7 @@ from tests.support.audit import chain_of
 from tests.support.histories import record
 from tests.support.http import client, problem, tenant_name
 from tests.support.parts import free_port, running_temporal
+from workers.main import HEARTBEAT_THROTTLE
 from workflows.sandbox_execution import SandboxExecution
 
 Token = Callable[..., str]
@@ -102,6 +103,8 @@ async def pool(temporal: Client, database: Database) -> AsyncIterator[ScriptedPo
             task_queue=engine.SANDBOX_QUEUE,
             activities=[activities.run_in_sandbox],
             interceptors=[FailureInterceptor()],
+            max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+            default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         ),
     ):
         yield pool
@@ -206,6 +209,7 @@ async def test_what_cannot_be_run_is_refused_naming_the_field(fields: Any, field
     ("error", "words", "tries"),
     [
         (IsolationRequired("no gVisor"), "isolation", 1),
+        (FinalError("no such image"), "GOLDEN_SANDBOX_IMAGES", 1),
         (SandboxUnavailable("no docker", retry_after=0.01), "container engine", 3),
         (SandboxBusy("full", retry_after=0.01), "taken", 3),
     ],

@@ -38,10 +38,10 @@ async def owner(settings: Settings) -> AsyncIterator[AsyncEngine]:
 async def let_time_pass(owner: AsyncEngine, who: str, seconds: float) -> None:
     """As if so much time had passed since."""
     async with owner.begin() as connection:
-        earlier = rate_limits.c.theoretical_arrival - timedelta(seconds=seconds)
-        await connection.execute(
-            update(rate_limits).where(rate_limits.c.key == f"test:{who}").values(theoretical_arrival=earlier)
-        )
+        mine = rate_limits.c.key == f"test:{who}"
+        taken = (await connection.execute(select(rate_limits.c.taken).where(mine))).scalar_one()
+        earlier = [at - timedelta(seconds=seconds) for at in taken]
+        await connection.execute(update(rate_limits).where(mine).values(taken=earlier))
 
 
 async def take(database: Database, who: str, quota: int = 10) -> Permit:
@@ -56,7 +56,7 @@ class TestCounting:
         assert [permit.allowed for permit in permits] == [True] * 10 + [False]
         assert [permit.remaining for permit in permits] == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0]
         assert permits[0].retry_after_seconds == 0
-        assert 1 <= permits[-1].retry_after_seconds == permits[-1].reset_seconds <= 6
+        assert 1 <= permits[-1].retry_after_seconds == permits[-1].reset_seconds <= 60
 
     async def test_ten_of_fifty_racing_are_let_in(self, database: Database) -> None:
         who = tenant_name()
@@ -76,15 +76,36 @@ class TestCounting:
 
         assert (await take(database, who, quota)).allowed
 
-    async def test_a_new_minute_brings_no_second_burst(self, database: Database, owner: AsyncEngine) -> None:
+    async def test_before_the_time_that_was_told_nobody_is_let_in(self, database: Database, owner: AsyncEngine) -> None:
         who = tenant_name()
         for _ in range(10):
             await take(database, who)
-        # Wherever a window of a minute might begin: in half of one, half of the permits come back.
-        await let_time_pass(owner, who, 30)
-        permits = [await take(database, who) for _ in range(10)]
+        await let_time_pass(owner, who, 50)
 
-        assert sum(permit.allowed for permit in permits) == 5
+        assert not (await take(database, who)).allowed
+
+    async def test_wherever_a_minute_begins_it_holds_no_more_than_ten(
+        self, database: Database, owner: AsyncEngine
+    ) -> None:
+        who = tenant_name()
+        for _ in range(5):
+            await take(database, who)
+        await let_time_pass(owner, who, 40)
+        before = [(await take(database, who)).allowed for _ in range(10)]
+        await let_time_pass(owner, who, 30)
+        after = [(await take(database, who)).allowed for _ in range(10)]
+
+        assert (sum(before), sum(after)) == (5, 5)
+
+    async def test_a_quota_that_is_changed_counts_from_then_on(self, database: Database) -> None:
+        who = tenant_name()
+        for _ in range(10):
+            await take(database, who)
+        raised = [(await take(database, who, 12)).allowed for _ in range(3)]
+        lowered = await take(database, who, 2)
+
+        assert raised == [True, True, False]
+        assert (lowered.allowed, lowered.remaining) == (False, 0)
 
     async def test_whoever_waits_long_has_no_more_than_the_whole_quota(
         self, database: Database, owner: AsyncEngine
@@ -99,7 +120,7 @@ class TestCounting:
         who = tenant_name()
         for _ in range(60):
             await take(database, who)
-        await let_time_pass(owner, who, 6)
+        await let_time_pass(owner, who, 60)
 
         assert (await take(database, who)).allowed
 
@@ -124,7 +145,7 @@ class TestCounting:
                 left = await connection.scalar(select(func.count()).select_from(rate_limits).where(keys)) or 0
 
     async def test_a_tenant_reaches_neither_the_counts_nor_the_function(self, database: Database) -> None:
-        for attempt in ("SELECT * FROM rate_limits", "DELETE FROM rate_limits", "SELECT take_permit('test:x', 9, 9)"):
+        for attempt in ("SELECT * FROM rate_limits", "DELETE FROM rate_limits", "SELECT take_permit('test:x', 9)"):
             with pytest.raises(DBAPIError, match="permission denied"):
                 async with database.tenant("t1") as connection:
                     await connection.execute(text(attempt))
@@ -163,7 +184,7 @@ class TestRoute:
         assert [answer.status_code for answer in let_in] == [401] * 10
         for left, answer in zip(range(9, -1, -1), let_in, strict=True):
             assert answer.headers["ratelimit-policy"] == '"sandbox";q=10;w=60'
-            assert re.fullmatch(rf'"sandbox";r={left};t=[1-6]', answer.headers["ratelimit"])
+            assert re.fullmatch(rf'"sandbox";r={left};t=([1-9]|[1-5][0-9]|60)', answer.headers["ratelimit"])
         assert (refused.status_code, problem(refused)) == (429, "rate-limited")
         assert refused.headers["ratelimit"] == f'"sandbox";r=0;t={refused.headers["retry-after"]}'
         assert refused.headers["ratelimit-policy"] == '"sandbox";q=10;w=60'

@@ -31,10 +31,10 @@ CREATE TABLE audit_heads (
     hash     text NOT NULL DEFAULT repeat('0', 64)
 );
 
--- Worth nothing after a crash: at worst a client may do once more what it might do a minute ago.
+-- When the last permits were taken, oldest first. A crash may empty it: a minute later nobody could tell.
 CREATE UNLOGGED TABLE rate_limits (
-    key                 text PRIMARY KEY,
-    theoretical_arrival timestamptz NOT NULL
+    key   text PRIMARY KEY,
+    taken timestamptz[] NOT NULL
 );
 """
 
@@ -107,45 +107,50 @@ ALTER TABLE audit_heads ENABLE ALWAYS TRIGGER audit_heads_stay;
 ALTER TABLE audit_heads ENABLE ALWAYS TRIGGER audit_heads_advance;
 """
 
-# GCRA: a permit costs `gap`, and up to `burst` permits may be taken ahead of time. `theoretical_arrival` is when all
-# that were taken are paid for. The INSERT decides under the lock of the row; a refusal writes nothing.
+# No more than `per_minute` in any 60 seconds, wherever they begin: the permit that was taken `per_minute` permits ago
+# must be a minute old. (A leaky bucket of that size lets in nearly twice as many in its first minute.) The INSERT
+# decides, under the lock of the row; a refusal writes nothing.
 PERMIT = """
 CREATE FUNCTION take_permit(
-    limited text, per_minute integer, burst integer,
+    limited text, per_minute integer,
     OUT allowed boolean, OUT remaining integer, OUT retry_after_seconds integer, OUT reset_seconds integer
 )
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    gap CONSTANT interval := interval '1 minute' / per_minute;
-    room CONSTANT interval := gap * burst;
+    window_length CONSTANT interval := interval '1 minute';
     arrived CONSTANT timestamptz := clock_timestamp();
-    paid timestamptz;
+    known timestamptz[];
 BEGIN
-    INSERT INTO public.rate_limits AS held (key, theoretical_arrival) VALUES (limited, arrived + gap)
-        ON CONFLICT (key) DO UPDATE SET theoretical_arrival = greatest(held.theoretical_arrival, arrived) + gap
-        WHERE greatest(held.theoretical_arrival, arrived) + gap <= arrived + room
-        RETURNING theoretical_arrival INTO paid;
+    INSERT INTO public.rate_limits AS held (key, taken) VALUES (limited, ARRAY[arrived])
+        ON CONFLICT (key) DO UPDATE
+        SET taken = held.taken[greatest(1, cardinality(held.taken) + 2 - per_minute):]
+            || greatest(arrived, held.taken[cardinality(held.taken)])
+        WHERE coalesce(held.taken[cardinality(held.taken) + 1 - per_minute] <= arrived - window_length, true)
+        RETURNING taken INTO known;
     allowed := FOUND;
     IF NOT allowed THEN
-        SELECT theoretical_arrival INTO STRICT paid FROM public.rate_limits WHERE key = limited;
+        SELECT taken INTO STRICT known FROM public.rate_limits WHERE key = limited;
     END IF;
-    remaining := greatest(0, floor(extract(epoch FROM arrived + room - paid) / extract(epoch FROM gap)));
-    reset_seconds := ceil(extract(epoch FROM paid + gap * (remaining + 1) - room - arrived));
+    SELECT greatest(0, per_minute - count(*)), ceil(extract(epoch FROM min(permit) + window_length - arrived))
+        INTO remaining, reset_seconds
+        FROM unnest(known[greatest(1, cardinality(known) + 1 - per_minute):]) AS permit
+        WHERE permit > arrived - window_length;
     retry_after_seconds := CASE WHEN allowed THEN 0 ELSE reset_seconds END;
-    -- Who has paid for everything is as good as unknown.
+    -- Whose last permit is a minute old is as good as unknown.
     IF random() < 0.01 THEN
         DELETE FROM public.rate_limits WHERE key IN (
-            SELECT key FROM public.rate_limits WHERE theoretical_arrival < arrived LIMIT 1000 FOR UPDATE SKIP LOCKED
+            SELECT key FROM public.rate_limits WHERE taken[cardinality(taken)] < arrived - window_length
+            LIMIT 1000 FOR UPDATE SKIP LOCKED
         );
     END IF;
 END $$;
 """
 
 RIGHTS = """
-REVOKE ALL ON FUNCTION audit_hash(text, text[]), audit_append(text, jsonb), take_permit(text, integer, integer)
+REVOKE ALL ON FUNCTION audit_hash(text, text[]), audit_append(text, jsonb), take_permit(text, integer)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION audit_append(text, jsonb) TO golden_service, golden_tenant;
-GRANT EXECUTE ON FUNCTION take_permit(text, integer, integer) TO golden_service;
+GRANT EXECUTE ON FUNCTION take_permit(text, integer) TO golden_service;
 GRANT SELECT ON audit_records, audit_heads TO golden_service, golden_tenant;
 """
 
