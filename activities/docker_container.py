@@ -29,6 +29,7 @@ ENDED_WITHIN = 5.0
 KILLED = 137
 MAX_STDERR = 4_000
 TMP = "rw,nosuid,nodev,noexec,mode=1777,size=16m"
+"""Also of /dev/shm, without which a lock of multiprocessing can't be made."""
 STDOUT, STDERR = 1, 2
 
 
@@ -50,7 +51,11 @@ class ContainerSpec:
             "network_mode": "none",
             "read_only": True,
             "auto_remove": True,
-            "tmpfs": {"/work": f"rw,nosuid,nodev,mode=1777,size={self.disk_mb}m", "/tmp": TMP},  # noqa: S108
+            "tmpfs": {
+                "/work": f"rw,nosuid,nodev,mode=1777,size={self.disk_mb}m",
+                "/tmp": TMP,  # noqa: S108
+                "/dev/shm": TMP,  # noqa: S108
+            },
             "cap_drop": ["ALL"],
             "cap_add": CAPABILITIES,
             "security_opt": ["no-new-privileges", f"seccomp={seccomp_profile()}"],

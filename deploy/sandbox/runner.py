@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deploy.sandbox import frames, judge, standby, supervisor, workspace
+from deploy.sandbox import doors, frames, judge, standby, supervisor, workspace
 
 ENVIRONMENT = {
     "HOME": "/tmp",  # noqa: S108  (the sandbox's own tmpfs)
@@ -36,6 +36,7 @@ def main() -> None:
     os.close(nothing)
     os.umask(0o022)
     isolation = seen_isolation()
+    doors.close_devices()
     # Only one child loads pytest: a small process forks and starts another program sooner.
     children = {"pytest": standby.prepare(judge.preload), "command": standby.prepare(lambda: None)}
     for child in children.values():

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from deploy.sandbox import doors
+
 CANDIDATE = 65534
 OPEN_FILES = 256
 REPORT, ORDERS, READY = 3, 4, 5
@@ -106,6 +108,7 @@ def drop(limits: Limits) -> None:
     os.setgroups([])
     os.setresgid(CANDIDATE, CANDIDATE, CANDIDATE)
     os.setresuid(CANDIDATE, CANDIDATE, CANDIDATE)
+    doors.close_calls()
 
 
 def _become(ends: dict[str, int], warm: Callable[[], None]) -> None:

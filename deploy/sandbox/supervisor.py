@@ -14,10 +14,10 @@ from deploy.sandbox.standby import Limits, Standby, Work, drop
 
 MAX_REPORT = 2 * 1024 * 1024
 CHUNK = 1 << 16
-TMPFS = ("/work", "/tmp")  # noqa: S108
+TMPFS = ("/work", "/tmp", "/dev/shm")  # noqa: S108
 EXIT_AT_LIMIT = 7
 DISK_WORDS = ("[Errno 28]", "No space left on device", "[Errno 27]", "File too large")
-PROCESS_WORDS = ("[Errno 11]", "Resource temporarily unavailable")
+PROCESS_WORDS = ("[Errno 11]", "Resource temporarily unavailable", "Cannot fork")
 NO_THREAD = "can't start new thread"
 AT_ONCE = 64
 """So many times what was read is told as it comes; then at most every EVERY seconds, since each costs the worker."""
