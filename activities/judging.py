@@ -8,7 +8,7 @@ import secrets
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from schema.messages.sandbox import SandboxJob, SandboxRun, TestOutcome, Usage
+from schema.messages.sandbox import SandboxJob, SandboxRun, Usage
 
 if TYPE_CHECKING:
     from activities.sandbox_pool import SandboxPool
@@ -38,32 +38,24 @@ def confirmed(run: SandboxRun, control: SandboxRun) -> SandboxRun:
     whole = run.model_copy(update={"usage": _sum(run.usage, control.usage)})
     if control.limit is not None:
         return whole.model_copy(update={"limit": control.limit, "exit_code": control.exit_code or 1})
-    reasons = _reasons(run, control)
-    if not reasons:
+    unconfirmed = _unconfirmed(run, control)
+    if not unconfirmed:
         return whole
-    tests = tuple(
-        test.model_copy(update={"outcome": "failed", "message": reasons[function_of(test.id)]})
-        if function_of(test.id) in reasons
-        else test
-        for test in run.tests
-    )
+    # What the control saw is not told: it would show the next candidate how it is judged.
+    failed = {"outcome": "failed", "message": UNMOVED}
+    tests = tuple(test.model_copy(update=failed) if function_of(test.id) in unconfirmed else test for test in run.tests)
     return whole.model_copy(update={"tests": tests, "exit_code": 1})
 
 
-def _reasons(run: SandboxRun, control: SandboxRun) -> dict[str, str]:
-    """Why the passes of some test functions don't count, by function."""
+def _unconfirmed(run: SandboxRun, control: SandboxRun) -> set[str]:
+    """The test functions whose passes don't count."""
     given = Counter(function_of(test.id) for test in run.tests)
     found = Counter(function_of(test.id) for test in control.tests)
-    told = {function_of(test.id): test for test in control.tests if test.outcome != "passed"}
-    # A control that did not come to its end confirms nothing.
-    ended = bool(control.tests) and not set(told) - set(given)
-    return {
-        name: _reason(told.get(name)) for name in given if name in told or not ended or found[name] != given[name]
-    }
-
-
-def _reason(test: TestOutcome | None) -> str:
-    return f"{UNMOVED}\n{test.message}".rstrip() if test is not None else UNMOVED
+    failed = {function_of(test.id) for test in control.tests if test.outcome != "passed"}
+    if not control.tests or failed - set(given):
+        # A control that did not come to its end confirms nothing.
+        return set(given)
+    return {name for name in given if name in failed or found[name] != given[name]}
 
 
 def function_of(test: str) -> str:

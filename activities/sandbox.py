@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.events import Event
+from activities.judging import judge
 from schema.messages.execution import SandboxExecutionInput, SandboxExecutionResult
 from schema.messages.sandbox import SandboxJob, SandboxRun
 from schema.messages.steps import Proof, ProveInput
@@ -88,7 +89,7 @@ def proof_of(candidate: str, files: dict[str, str], run: SandboxRun) -> tuple[Pr
 
 async def _with_heartbeat(pool: "SandboxPool", job: SandboxJob) -> SandboxRun:
     """Cancelling the activity cancels the run, and the pool ends its container before that is told."""
-    work = asyncio.create_task(pool.run(job))
+    work = asyncio.create_task(judge(pool, job))
     try:
         while not work.done():
             activity.heartbeat()

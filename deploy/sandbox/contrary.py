@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 MARK = "§"
@@ -32,7 +32,17 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 REVERSED = {"<": ">", "<=": ">", ">": "<", ">=": "<"}
 
 
-MATCHERS = frozenset({"_pytest", "unittest"})
+ERRORS = (
+    (ValueError, TypeError),
+    (KeyError, IndexError),
+    (ZeroDivisionError, OverflowError),
+    (RuntimeError, LookupError),
+    (AttributeError, NameError),
+    (FileNotFoundError, PermissionError),
+    (NotImplementedError, StopIteration),
+)
+"""Errors that change places: a test that waits for one names the other."""
+OTHER_ERRORS = {one: other for pair in ERRORS for one, other in (pair, pair[::-1])}
 METHODS = {
     "assertIn": "in",
     "assertGreater": ">",
@@ -55,12 +65,13 @@ def flip(value: Any, depth: int = 0) -> Any:
     if kind in SCALARS:
         return _flip_scalar(value)
     if kind in (list, tuple):
-        if len(value) == 0 or (len(value) == 1 and _is_mark(value[0])):
-            return kind([] if value else [MARK])
+        # None has no other value, so that [None] is free to be the other of [].
+        if len(value) == 0 or (len(value) == 1 and value[0] is None):
+            return kind([] if value else [None])
         return kind(flip(item, depth + 1) for item in value)
     if kind is dict:
-        if not value or (len(value) == 1 and all(_is_mark(part) for item in value.items() for part in item)):
-            return {} if value else {MARK: MARK}
+        if not value or (list(value) == [MARK] and value[MARK] is None):
+            return {} if value else {MARK: None}
         return {key: flip(item, depth + 1) for key, item in value.items()}
     if kind in (set, frozenset):
         return value ^ {MARK}
@@ -87,16 +98,28 @@ class Judge:
     """What the changed tests call in place of a comparison.
 
     True is answered only if the comparison holds, twice, and holds for none of the values that it must not hold for.
-    `own` names the modules of the tests: their matchers may be equal to what they like.
+    `matchers` names the tests' own classes that may be equal to what they like.
     """
 
-    def __init__(self, own: Sequence[str]) -> None:
-        self._own = frozenset(own)
+    def __init__(self, matchers: Collection[str]) -> None:
+        self._own = frozenset(matchers)
 
     def compare(self, values: Sequence[Any], operators: Sequence[str], flipped: Sequence[int] = ()) -> bool:
         """A comparison `a < b == c`; the values at the places `flipped` stand flipped in the test's file."""
         given = [_unflip(value) if place in flipped else value for place, value in enumerate(values)]
         return all(self._pair(given[n], name, given[n + 1]) for n, name in enumerate(operators))
+
+    def true(self, value: Any) -> bool:
+        """What an assertion says without a comparison, where no line of the test tells that it is awaited."""
+        return bool(value) and bool(value)
+
+    def false(self, value: Any) -> bool:
+        """The same of `not`."""
+        return not value and not value
+
+    def error(self, error: type[BaseException]) -> type[BaseException]:
+        """The error that is awaited, for the one that stands in the test's file."""
+        return OTHER_ERRORS[error]  # type: ignore[index]
 
     def method(self, method: Callable[..., Any], *values: Any, flipped: int = -1, **options: Any) -> None:
         """A check of unittest's that raises; AssertionError if it also passes for what it must refuse."""
@@ -169,8 +192,7 @@ class Judge:
         return any(self._has_own(item, depth + 1) for item in (value.values() if type(value) is dict else value))
 
     def _is_own(self, value: Any) -> bool:
-        first, *_, last = str(type(value).__module__).split(".") * 2
-        return first in MATCHERS or last in self._own
+        return bool(self._own) and type(value).__name__ in self._own
 
 
 def _holds(compare: Callable[[Any, Any], Any], one: Any, other: Any) -> bool:
@@ -231,7 +253,8 @@ def _flip_text(text: str) -> str:
         if code < 128 and text[place].isalnum():
             start = ord("0") if code < ord("A") else ord("A") if code < ord("a") else ord("a")
             return text[:place] + chr(start + ((code - start) ^ 1)) + text[place + 1 :]
-    return text[: -len(MARK)] if text.endswith(MARK) else text + MARK
+    marks = len(text) - len(text.rstrip(MARK))
+    return text[: -len(MARK)] if marks % 2 else text + MARK
 
 
 def _paths(value: Any, depth: int) -> Iterator[tuple[Any, ...]]:
@@ -251,10 +274,6 @@ def _changed_at(value: Any, path: tuple[Any, ...]) -> Any:
     changed = dict(value) if type(value) is dict else list(value)
     changed[path[0]] = _changed_at(value[path[0]], path[1:])
     return tuple(changed) if type(value) is tuple else changed
-
-
-def _is_mark(value: Any) -> bool:
-    return type(value) is str and value == MARK
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -14,20 +14,25 @@ import ast
 import copy
 from collections.abc import Iterator
 
-from deploy.sandbox.contrary import METHODS, OPERATORS
-from deploy.sandbox.expected import Function, Sources, flip_literal, is_literal
+from deploy.sandbox.contrary import METHODS, OPERATORS, OTHER_ERRORS
+from deploy.sandbox.expected import Function, Sources, flip_literal, is_approx_call, is_literal
 
 JUDGE = "__judge__"
 """The name of the `Judge` among the candidate's built-ins."""
 EQUALITIES = frozenset(
-    "assertEqual assertAlmostEqual assertListEqual assertTupleEqual assertDictEqual assertSetEqual"
-    " assertSequenceEqual assertMultiLineEqual assertCountEqual".split()
+    f"assert{name}Equal" for name in ("", "Almost", "List", "Tuple", "Dict", "Set", "Sequence", "MultiLine", "Count")
 )
 OPERATOR_NAMES = {
     ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
     ast.In: "in", ast.NotIn: "not in", ast.Is: "is", ast.IsNot: "is not",
 }  # fmt: skip
 JUDGED = frozenset(OPERATORS) - {"is", "is not", "not in"}
+WAITS = frozenset({"raises", "assertRaises", "assertRaisesRegex"})
+""" What waits for an error, which is its first argument."""
+BARE = (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Await)
+"""An assertion of nothing but a value's truth."""
+ANY = "_ANY"
+"""The class of `unittest.mock.ANY`."""
 
 
 def changed(source: str, token: str) -> tuple[str, frozenset[str]]:
@@ -37,13 +42,23 @@ def changed(source: str, token: str) -> tuple[str, frozenset[str]]:
         SyntaxError, ValueError, RecursionError: the source is not Python.
     """
     tree = ast.parse(source)
-    names = frozenset(function.name for function in _tests(tree))
+    tests = _tests(tree)
     _Comparisons(tree).change()
-    for function in _tests(tree):
+    _change_errors(tree)
+    for function in tests:
         _end_in_failure(function, token)
     text = ast.unparse(ast.fix_missing_locations(tree))
     ast.parse(text)
-    return text, names
+    return text, frozenset(function.name for function in tests)
+
+
+def matchers(source: str) -> frozenset[str]:
+    """The classes of a test file whose values may be equal to anything. Raises what `changed` raises."""
+    nodes = list(ast.walk(ast.parse(source)))
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    equal = any(isinstance(item, ast.FunctionDef) and item.name == "__eq__" for one in classes for item in one.body)
+    any_is_named = any(_name(node) == "ANY" for node in nodes if isinstance(node, (ast.Name, ast.Attribute)))
+    return frozenset([*(one.name for one in classes if equal), *([ANY] if any_is_named else [])])
 
 
 class _Comparisons:
@@ -74,18 +89,36 @@ class _Comparisons:
         def is_changed(operand: ast.expr) -> bool:
             return id(operand) in literals or (isinstance(operand, ast.Name) and operand.id in names)
 
+        call: ast.expr
         if isinstance(node, ast.Compare):
             values = [node.left, *node.comparators]
+            if is_approx_call(node.left) and len(values) == 2:
+                values.reverse()
             places = [ast.Constant(place) for place, value in enumerate(values) if is_changed(value)]
             operators = [ast.Constant(OPERATOR_NAMES[type(name)]) for name in node.ops]
             arguments: list[ast.expr] = [_tuple(values), _tuple(operators), _tuple(places)]
             call = ast.Call(_judge("compare"), arguments, [])
-        elif isinstance(node, ast.Call):
+        elif isinstance(node, ast.Call) and _is_method(node):
             flipped = next((place for place, value in enumerate(node.args[:2]) if is_changed(value)), -1)
             keywords = [*node.keywords, ast.keyword("flipped", ast.Constant(flipped))]
             call = ast.Call(_judge("method"), [node.func, *node.args], keywords)
-        node.__class__ = ast.Call  # type: ignore[assignment]
+        elif isinstance(node, ast.UnaryOp):
+            call = ast.Call(_judge("false"), [node.operand], [])
+        else:
+            call = ast.Call(_judge("true"), [copy.copy(node)], [])
+        node.__class__ = ast.Call
         node.__dict__ = call.__dict__
+
+
+def _change_errors(tree: ast.Module) -> None:
+    """Name another error where one is awaited, so that who reads which one raises the wrong one."""
+    others = {one.__name__: other.__name__ for one, other in OTHER_ERRORS.items()}
+    stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _name(node.func) in WAITS and node.args:
+            error = node.args[0]
+            if isinstance(error, ast.Name) and error.id in others and error.id not in stored:
+                node.args[0] = ast.Call(_judge("error"), [ast.Name(others[error.id], ast.Load())], [])
 
 
 def _judged(function: Function) -> Iterator[ast.expr]:
@@ -96,7 +129,7 @@ def _judged(function: Function) -> Iterator[ast.expr]:
         elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
             call = statement.value
             name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-            if name in EQUALITIES | set(METHODS) and len(call.args) >= 2 and not _has_star(call):
+            if _is_method(call):
                 yield call
             elif name == "assertTrue" and call.args:
                 yield from _comparisons(call.args[0])
@@ -104,8 +137,9 @@ def _judged(function: Function) -> Iterator[ast.expr]:
 
 def _comparisons(test: ast.expr) -> Iterator[ast.expr]:
     """Those that must all hold for the whole to hold."""
-    if isinstance(test, ast.Compare) and any(OPERATOR_NAMES[type(name)] in JUDGED for name in test.ops):
-        yield test
+    if isinstance(test, ast.Compare):
+        if any(OPERATOR_NAMES[type(name)] in JUDGED for name in test.ops) or _is_of_truth(test):
+            yield test
     elif isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
         for part in test.values:
             yield from _comparisons(part)
@@ -113,16 +147,34 @@ def _comparisons(test: ast.expr) -> Iterator[ast.expr]:
         for argument in test.args:
             if isinstance(argument, (ast.GeneratorExp, ast.ListComp)):
                 yield from _comparisons(argument.elt)
+    elif isinstance(test, BARE) or (isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)):
+        yield test
+
+
+def _is_of_truth(test: ast.Compare) -> bool:
+    """`… is True`, or False."""
+    last = test.comparators[-1]
+    return isinstance(test.ops[-1], ast.Is) and isinstance(last, ast.Constant) and isinstance(last.value, bool)
 
 
 def _equal_operands(node: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
     """The two sides of an equality; of nothing else a literal tells the answer."""
     if isinstance(node, ast.Compare):
-        if len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq):
+        if len(node.ops) == 1 and (isinstance(node.ops[0], ast.Eq) or _is_of_truth(node)):
             return [(node.left, node.comparators[0])]
-    elif isinstance(node, ast.Call) and node.func.attr in EQUALITIES:  # type: ignore[attr-defined]
+    elif isinstance(node, ast.Call) and _is_method(node) and _name(node.func) in EQUALITIES:
         return [(node.args[0], node.args[1])]
     return []
+
+
+def _is_method(node: ast.Call) -> bool:
+    """A check of unittest's of two values."""
+    return (
+        isinstance(node.func, ast.Attribute)
+        and node.func.attr in EQUALITIES | set(METHODS)
+        and len(node.args) >= 2
+        and not any(isinstance(arg, ast.Starred) for arg in node.args)
+    )
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -150,7 +202,9 @@ def _awaits_failure(item: ast.withitem) -> bool:
 
 def _functions(tree: ast.Module) -> list[Function]:
     """The functions whose assertions are changed: the tests, and their helpers unless failing is waited for."""
-    waits = any(isinstance(node, (ast.Name, ast.Attribute)) and _name(node) == "AssertionError" for node in ast.walk(tree))
+    waits = any(
+        isinstance(node, (ast.Name, ast.Attribute)) and _name(node) == "AssertionError" for node in ast.walk(tree)
+    )
     tests = _tests(tree)
     every = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     return tests if waits else [*tests, *(node for node in every if not any(node is test for test in tests))]
@@ -203,10 +257,6 @@ def _passed_on(arguments: ast.arguments) -> tuple[list[ast.expr], list[ast.keywo
     if arguments.kwarg:
         named.append(ast.keyword(None, load(arguments.kwarg)))
     return given, named
-
-
-def _has_star(call: ast.Call) -> bool:
-    return any(isinstance(arg, ast.Starred) for arg in call.args)
 
 
 def _name(node: ast.AST) -> str:

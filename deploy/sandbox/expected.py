@@ -17,7 +17,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def flip_literal(node: ast.expr) -> bool:
     """Put another value into a literal, in place; False where it is none, or one that has no other."""
-    if _is_approx_call(node):
+    if is_approx_call(node):
         return flip_literal(node.args[0])  # type: ignore[attr-defined]
     try:
         value = ast.literal_eval(node)
@@ -33,7 +33,7 @@ def flip_literal(node: ast.expr) -> bool:
 
 def is_literal(node: ast.expr) -> bool:
     """Whether `flip_literal` would put another value there."""
-    if _is_approx_call(node):
+    if is_approx_call(node):
         return is_literal(node.args[0])  # type: ignore[attr-defined]
     try:
         value = ast.literal_eval(node)
@@ -81,7 +81,9 @@ class Sources:
         if len(todo) < len(literals) or not all(is_literal(node) for node in literals):
             return False
         self._done.update(map(id, literals))
-        return all([flip_literal(node) for node in literals])
+        for node in literals:
+            flip_literal(node)
+        return True
 
     def _literals(self, binding: ast.AST, name: str, function: Function) -> list[ast.expr]:
         """Every literal that the name gets its value from; none where that can't be told."""
@@ -122,10 +124,15 @@ def _bindings(function: Function, name: str) -> Iterator[ast.AST]:
     if any(arg.arg == name for arg in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)):
         found = [call for call in function.decorator_list if name in _argument_names(call)]
         # A fixture's value is not found here, and then counts as a second binding.
-        yield from found or [arguments, arguments]
+        if found:
+            yield from found
+        else:
+            yield from (arguments, arguments)
     for node in (part for statement in function.body for part in ast.walk(statement)):
         if isinstance(node, ast.Assign):
-            if any(part.id == name for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name)):
+            if any(
+                part.id == name for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name)
+            ):
                 yield node if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name) else arguments
         elif isinstance(node, (ast.For, ast.comprehension)):
             if any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node.target)):
@@ -203,7 +210,7 @@ def _stored(node: ast.expr) -> set[str]:
     return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
 
 
-def _is_approx_call(node: ast.expr) -> bool:
+def is_approx_call(node: ast.expr) -> bool:
     if not isinstance(node, ast.Call) or not node.args:
         return False
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -212,5 +219,5 @@ def _is_approx_call(node: ast.expr) -> bool:
 
 def _become(node: ast.expr, other: ast.expr) -> None:
     """Turn a node into another where it stands."""
-    node.__class__ = other.__class__  # type: ignore[assignment]
+    node.__class__ = other.__class__
     node.__dict__ = {**other.__dict__, "lineno": node.lineno, "col_offset": node.col_offset}

@@ -1,15 +1,15 @@
 """What a pytest run must show to pass, found before the candidate is there. Standard library only."""
 
-import ast
 import importlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from deploy.sandbox import control
+from deploy.sandbox.discovery import expected_tests
 
 CONFIGURATION = ("pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 EMPTY_CONFIGURATION = "/opt/golden/pytest.ini"
@@ -33,18 +33,15 @@ class Plan:
     Attributes:
         judges: the files that judge, as they are written over the candidate's; changed, in a control.
         must_fail: in a control, the names of the functions that have to fail with its token.
+        matchers: in a control, the tests' classes whose values may be equal to anything.
     """
 
     arguments: tuple[str, ...]
     test_files: tuple[str, ...]
     expected: tuple[str, ...]
-    judges: Mapping[str, str]
+    judges: Mapping[str, str] = field(default_factory=dict)
     must_fail: frozenset[str] = frozenset()
-
-    @property
-    def own(self) -> list[str]:
-        """The names of the judging modules."""
-        return [PurePosixPath(path).stem for path in self.judges]
+    matchers: frozenset[str] = frozenset()
 
 
 def plan(command: list[str], files: dict[str, str], tests: dict[str, str], token: str = "") -> Plan | None:
@@ -73,29 +70,32 @@ def plan(command: list[str], files: dict[str, str], tests: dict[str, str], token
     whole = [path for path in test_files if not any(target.startswith(f"{path}::") for target in selected)]
     # All tests of a control fail, and each has to.
     options = [*(options or ["-q"]), *(["--maxfail=0"] if token else [])]
-    changed, must_fail = _changed(tests or {path: files[path] for path in test_files}, token)
+    judging = tests or {path: files[path] for path in test_files}
+    changed, must_fail, matchers = _changed(judging, token) if token else (judging, NOTHING, NOTHING)
     return Plan(
         arguments=(*FIXED, *_configuration(judges), *options, *whole, *selected),
         test_files=test_files,
         expected=expected,
         judges=changed,
         must_fail=must_fail,
+        matchers=matchers,
     )
 
 
-def _changed(judges: Mapping[str, str], token: str) -> tuple[dict[str, str], frozenset[str]]:
-    """The files that judge; in a control every Python file of them changed, with the functions that have to fail."""
-    files, names = dict(judges), frozenset[str]()
-    for path in files if token else ():
-        if path.endswith(".py"):
-            try:
-                files[path], found = control.changed(files[path], token)
-            except (SyntaxError, ValueError, RecursionError) as error:
-                raise UsageError(f"{path} can't be judged: {error}") from error
-            names |= found
-    return files, names
+def _changed(judges: Mapping[str, str], token: str) -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
+    """The files that judge, every Python file of them changed; the functions that have to fail; the matchers."""
+    files, must_fail, matchers = dict(judges), NOTHING, NOTHING
+    for path in (path for path in judges if path.endswith(".py")):
+        try:
+            files[path], names = control.changed(judges[path], token)
+            matchers |= control.matchers(judges[path])
+        except (SyntaxError, ValueError, RecursionError) as error:
+            raise UsageError(f"{path} can't be judged: {error}") from error
+        must_fail |= names
+    return files, must_fail, matchers
 
 
+NOTHING: frozenset[str] = frozenset()
 FIXED = (
     "--rootdir=/work",
     "--confcutdir=/work",
@@ -120,49 +120,60 @@ def pytest_arguments(command: list[str]) -> list[str] | None:
     return None
 
 
-def expected_tests(path: str, source: str) -> Iterator[str]:
-    """The node ids, without parameters, that pytest must report for a test file; the file's own if it can't be read."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
-        yield path
-        return
-    yield from dict.fromkeys(_tests_of(path, tree.body))
-
-
 def verdicts(plan: Plan, report: bytes, limit: str | None) -> list[dict[str, Any]]:
     """One outcome for each expected or collected test; what did not report is missing."""
-    outcomes = {test: _outcome("missing", "the test did not report") for test in plan.expected}
-    broken: dict[str, str] = {}
-    replaced: list[str] = []
-    finished = False
+    told = _Told({test: _outcome("missing", "the test did not report") for test in plan.expected}, limit)
     for record in _records(report):
+        told.take(record)
+    return [{"id": test, **outcome} for test, outcome in told.verdicts().items()]
+
+
+@dataclass
+class _Told:
+    """What a report has told so far."""
+
+    outcomes: dict[str, dict[str, Any]]
+    limit: str | None
+    broken: dict[str, str] = field(default_factory=dict)
+    replaced: list[str] = field(default_factory=list)
+    finished: bool = False
+
+    def take(self, record: dict[str, Any]) -> None:
         kind, test = record.get("kind"), _text(record.get("id"))
         if kind == "collected":
-            ids = _ids(record)
-            functions = {_function(test) for test in ids}
-            outcomes = {test: found for test, found in outcomes.items() if test not in functions}
-            outcomes |= {test: _outcome("missing", "the test did not report") for test in ids}
-        elif kind == "start" and test in outcomes:
-            ending = f"the run ended in this test ({limit})" if limit else "the run ended in this test"
-            outcomes[test] = outcomes[test] | {"message": ending}
+            self._expect(_ids(record))
+        elif kind == "start" and test in self.outcomes:
+            ending = f"the run ended in this test ({self.limit})" if self.limit else "the run ended in this test"
+            self.outcomes[test] = self.outcomes[test] | {"message": ending}
         elif kind == "phase":
-            outcomes[test] = _worse(outcomes.get(test), record)
+            self.outcomes[test] = _worse(self.outcomes.get(test), record)
         elif kind == "broken":
-            broken[test] = _text(record.get("message"))
+            self.broken[test] = _text(record.get("message"))
         elif kind == "replaced":
-            replaced.append(test)
+            self.replaced.append(test)
         elif kind == "finished":
-            finished = True
-    if not finished:
-        outcomes["session"] = _outcome("missing", "pytest did not come to its end")
-    for test, outcome in outcomes.items():
-        path = test.split("::")[0]
-        if outcome["outcome"] == "missing" and path in broken:
-            outcomes[test] = _outcome("error", broken[path])
-    if replaced:
-        outcomes = dict.fromkeys(outcomes, _outcome("error", f"the program replaced {', '.join(sorted(replaced))}"))
-    return [{"id": test, **outcome} for test, outcome in outcomes.items()]
+            self.finished = True
+
+    def _expect(self, ids: list[str]) -> None:
+        """With their parameters, in place of the functions that were known before."""
+        functions = {_function(test) for test in ids}
+        kept = {test: found for test, found in self.outcomes.items() if test not in functions}
+        self.outcomes = kept | {test: _outcome("missing", "the test did not report") for test in ids}
+
+    def verdicts(self) -> dict[str, dict[str, Any]]:
+        """The outcomes, with what the whole run says of each."""
+        outcomes = dict(self.outcomes)
+        if not self.finished:
+            outcomes["session"] = _outcome("missing", "pytest did not come to its end")
+        for test, outcome in outcomes.items():
+            path = test.split("::")[0]
+            if outcome["outcome"] == "missing" and path in self.broken:
+                outcomes[test] = _outcome("error", self.broken[path])
+        if self.replaced:
+            return dict.fromkeys(
+                outcomes, _outcome("error", f"the program replaced {', '.join(sorted(self.replaced))}")
+            )
+        return outcomes
 
 
 def control_verdicts(plan: Plan, report: bytes, token: str) -> list[dict[str, Any]]:
@@ -211,30 +222,6 @@ def _configuration(judges: dict[str, str]) -> list[str]:
     own = next((name for name in CONFIGURATION if name in judges), None)
     has_conftest = any(PurePosixPath(path).name == "conftest.py" for path in judges)
     return [f"-c{own or EMPTY_CONFIGURATION}", *([] if has_conftest else ["--noconftest"])]
-
-
-def _tests_of(prefix: str, body: list[ast.stmt]) -> Iterator[str]:
-    for node in body:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            if node.name.startswith("test") and not any(_is_fixture(item) for item in node.decorator_list):
-                yield f"{prefix}::{node.name}"
-        elif isinstance(node, ast.ClassDef) and _is_test_class(node):
-            yield from _tests_of(f"{prefix}::{node.name}", node.body)
-
-
-def _is_fixture(decorator: ast.expr) -> bool:
-    name = decorator.func if isinstance(decorator, ast.Call) else decorator
-    return (name.attr if isinstance(name, ast.Attribute) else getattr(name, "id", "")) == "fixture"
-
-
-def _is_test_class(node: ast.ClassDef) -> bool:
-    for item in node.body:
-        if isinstance(item, ast.FunctionDef) and item.name in ("__init__", "__new__"):
-            return False
-        if isinstance(item, ast.Assign) and any(getattr(t, "id", "") == "__test__" for t in item.targets):
-            return not (isinstance(item.value, ast.Constant) and not item.value.value)
-    bases = [base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases]
-    return node.name.startswith("Test") or any(base.endswith("TestCase") for base in bases)
 
 
 def _records(report: bytes) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import unittest
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pytest
 
@@ -70,15 +70,15 @@ def _tools() -> dict[str, object]:
         "": {name: tool for name, tool in vars(builtins).items() if name not in MAY_REPLACE and name[:2] != "__"},
         "pytest.": {name: getattr(pytest, name) for name in pytest.__all__},
         "TestCase.": vars(unittest.TestCase),
-        "raises.": vars(type(pytest.raises(Exception))),
+        "raises.": vars(pytest.RaisesExc),
         "approx.": vars(type(pytest.approx(1.0))),
     }
     return {f"{place}{name}": tool for place, tools in places.items() for name, tool in tools.items()}
 
 
-def run(arguments: Sequence[str], folders: Sequence[str], own: Sequence[str], report: int) -> int:
+def run(arguments: Sequence[str], folders: Sequence[str], matchers: Collection[str], report: int) -> int:
     """Run pytest here and give its exit code. `folders` come last on the path: they can't stand in for pytest."""
-    setattr(builtins, control.JUDGE, contrary.Judge(own))
+    setattr(builtins, control.JUDGE, contrary.Judge(matchers))
     sys.argv = ["pytest"]
     # The runner's own package makes room for a candidate's of the same name.
     sys.path = [*sys.path[1:], *folders]

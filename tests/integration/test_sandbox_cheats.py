@@ -1,58 +1,81 @@
-"""Candidates that try to pass without being right."""
+"""A pass can't be faked: candidates that try to pass without being right, and honest ones between them."""
+
+import asyncio
+from collections.abc import Iterator
 
 import pytest
+import pytest_asyncio
 
 from activities.docker_pool import DockerSandboxPool
-from tests.support.sandbox import TESTS, WRONG, judged, outcomes
+from activities.judging import judge
+from schema.messages.sandbox import SandboxJob, SandboxRun
+from tests.support.cheats import CHEATS
+from tests.support.honest import HONEST
+from tests.support.sandbox import DOUBLE, TESTS, judged, outcomes
 
 pytest_plugins = ["tests.support.sandbox_fixtures"]
 pytestmark = pytest.mark.sandbox
 
-CHEATS = {
-    "ending early with success": {"double.py": "import os\nos._exit(0)\n"},
-    "ending early inside of the test": {"double.py": "import os\ndef double(x):\n    os._exit(0)\n"},
-    "a conftest that makes all pass": {
-        "double.py": WRONG,
-        "conftest.py": (
-            "import pytest\n@pytest.hookimpl(hookwrapper=True)\ndef pytest_runtest_makereport(item, call):\n"
-            "    result = yield\n    report = result.get_result()\n    report.outcome = 'passed'\n"
-        ),
-    },
-    "a test file of its own": {"double.py": WRONG, "test_double.py": "def test_double():\n    pass\n"},
-    "a package in place of the test file": {
-        "double.py": WRONG,
-        "test_double/__init__.py": "def test_double():\n    pass\n",
-    },
-    "a pytest of its own": {
-        "double.py": WRONG,
-        "pytest.py": "import sys\ndef main(*a, **k):\n    return 0\nsys.exit(0)\n",
-        "pytest/__main__.py": "",
-    },
-    "configuration that collects nothing": {"double.py": WRONG, "pytest.ini": "[pytest]\naddopts = --collect-only\n"},
-    "configuration in pyproject.toml": {
-        "double.py": WRONG,
-        "pyproject.toml": "[tool.pytest.ini_options]\naddopts = '--co'\n",
-    },
-    "a plugin that loads itself": {
-        "double.py": WRONG,
-        "evil.py": "import os\nos._exit(0)\n",
-        "evil-1.dist-info/entry_points.txt": "[pytest11]\nevil = evil\n",
-        "evil-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: evil\nVersion: 1\n",
-    },
-    "sitecustomize": {"double.py": WRONG, "sitecustomize.py": "import os\nos._exit(0)\n"},
-    "a standard module of its own": {"double.py": WRONG, "json.py": "def dumps(*a, **k):\n    return ''\n"},
-    "skipping": {"double.py": "import pytest\ndef double(x):\n    pytest.skip('not today')\n"},
-    "expected failure": {"double.py": "import pytest\ndef double(x):\n    pytest.xfail('fine')\n"},
-    "leaving pytest with success": {"double.py": "import pytest\ndef double(x):\n    pytest.exit('done', 0)\n"},
-    "rewriting the test": {"double.py": "open('/work/test_double.py', 'w').write('def test_double(): pass')\n" + WRONG},
-    "a conftest made at run time": {
-        "double.py": "open('/work/conftest.py', 'w').write('import os; os._exit(0)')\n" + WRONG
-    },
+JOBS = {
+    **{("cheat", name): judged(cheat.files, cheat.judges) for name, cheat in CHEATS.items()},
+    **{("honest", name): judged(files, tests) for name, (files, tests) in HONEST.items()},
 }
+Runs = dict[tuple[str, str], SandboxRun]
+
+
+@pytest_asyncio.fixture(scope="module")
+async def runs(pool: DockerSandboxPool) -> Runs:
+    """Every program judged, cheats and honest ones in turn, two at a time as the pool has it."""
+    gate = asyncio.Semaphore(2)
+
+    async def one(job: SandboxJob) -> SandboxRun:
+        async with gate:
+            return await judge(pool, job)
+
+    order = list(_in_turn(list(CHEATS), list(HONEST)))
+    done = await asyncio.gather(*(one(JOBS[key]) for key in order))
+    return dict(zip(order, done, strict=True))
+
+
+def _in_turn(cheats: list[str], honest: list[str]) -> Iterator[tuple[str, str]]:
+    while cheats or honest:
+        yield from (("cheat", cheats.pop(0)) for _ in range(min(2, len(cheats))))
+        yield from (("honest", honest.pop(0)) for _ in range(min(1, len(honest))))
 
 
 @pytest.mark.parametrize("name", CHEATS)
-async def test_a_cheat_does_not_pass(pool: DockerSandboxPool, name: str) -> None:
-    run = await pool.run(judged(CHEATS[name], TESTS))
+def test_a_cheat_does_not_pass(runs: Runs, name: str) -> None:
+    run = runs["cheat", name]
     assert not run.passed, run
-    assert outcomes(run).get("test_double.py::test_double") != "passed"
+    assert run.exit_code != 0 or run.limit or any(test.outcome != "passed" for test in run.tests)
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_an_honest_program_passes(runs: Runs, name: str) -> None:
+    run = runs["honest", name]
+    assert run.passed, (run.exit_code, run.limit, run.stderr, [t for t in run.tests if t.outcome != "passed"])
+
+
+@pytest.mark.parametrize("name", ["equal to everything", "the answers read from the file", "a test that is not run"])
+async def test_some_cheats_are_seen_only_by_the_control(pool: DockerSandboxPool, runs: Runs, name: str) -> None:
+    assert (await pool.run(JOBS["cheat", name])).passed
+    assert "does not fail as it must" in runs["cheat", name].tests[0].message
+
+
+async def test_a_candidate_that_fails_is_not_judged_twice(pool: DockerSandboxPool) -> None:
+    wrong = await judge(pool, judged({"double.py": "def double(x):\n    return x\n"}, TESTS))
+    assert outcomes(wrong) == {"test_double.py::test_double": "failed"}
+    assert "assert 2 == 4" in wrong.tests[0].message
+
+
+async def test_tests_among_the_files_are_controlled_too(pool: DockerSandboxPool) -> None:
+    command = ("python", "-m", "pytest", "-q")
+    assert (await judge(pool, SandboxJob(files={"double.py": DOUBLE, **TESTS}, command=command))).passed
+    cheat = CHEATS["equal to everything"]
+    assert not (await judge(pool, SandboxJob(files={**cheat.files, **cheat.judges}, command=command))).passed
+
+
+async def test_a_candidate_may_have_a_module_named_like_the_runners(pool: DockerSandboxPool) -> None:
+    tests = {"test_it.py": "from deploy import one\n\n\ndef test_one():\n    assert one == 1\n"}
+    run = await judge(pool, judged({"deploy.py": "one = 1\n"}, tests))
+    assert run.passed, run

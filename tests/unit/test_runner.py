@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activities import docker_lease
-from deploy.sandbox import engine, frames, image, judge, supervisor, workspace
+from deploy.sandbox import discovery, engine, frames, image, judge, supervisor, workspace
 from schema.errors import SettingsError
 
 TEST = "def test_one():\n    pass\n"
@@ -113,7 +113,7 @@ def test_every_kind_of_test_is_expected_and_nothing_else() -> None:
         "class TestMade:\n    def __init__(self): pass\n    def test_not(self): pass\n"
         "class TestOff:\n    __test__ = False\n    def test_not(self): pass\n"
     )
-    assert [test.removeprefix("t.py::") for test in judge.expected_tests("t.py", source)] == [
+    assert [test.removeprefix("t.py::") for test in discovery.expected_tests("t.py", source)] == [
         "test_plain",
         "test_async",
         "TestIt::test_method",
@@ -123,7 +123,7 @@ def test_every_kind_of_test_is_expected_and_nothing_else() -> None:
 
 
 def test_a_test_file_that_can_not_be_read_is_expected_itself() -> None:
-    assert list(judge.expected_tests("t.py", "def test_(:\n")) == ["t.py"]
+    assert list(discovery.expected_tests("t.py", "def test_(:\n")) == ["t.py"]
 
 
 def test_the_candidates_tests_are_not_expected_where_there_are_others() -> None:
