@@ -19,7 +19,7 @@ from activities.docker_capture import Capture
 from deploy.sandbox import frames
 from deploy.sandbox.daemon import NO_ANSWER
 from schema.errors import IsolationRequired, SandboxUnavailable, SettingsError
-from schema.messages.sandbox import SandboxJob
+from schema.messages.sandbox import Isolation, SandboxJob
 
 CAPABILITIES = ["SETUID", "SETGID", "KILL"]
 HELLO_WITHIN = 30.0
@@ -80,10 +80,10 @@ class ContainerEnded(Exception):
 class Container:
     """A running container whose runner has said hello. Closing the connection ends it, as our own death does."""
 
-    def __init__(self, client: docker.DockerClient, container_id: str, isolation: str) -> None:
+    def __init__(self, client: docker.DockerClient, container_id: str) -> None:
         self._client = client
         self.id = container_id
-        self.isolation = isolation
+        self.isolation: Isolation = "runc"
         self._since = int(time.time()) - 1
         self._stdout = bytearray()
         self._stderr = bytearray()
@@ -94,7 +94,7 @@ class Container:
     async def open(cls, client: docker.DockerClient, spec: ContainerSpec, labels: Mapping[str, str]) -> Self:
         """Make one and wait for its runner. Not to be cancelled: a thread is at work, and would go on."""
         container_id, connection = await asyncio.to_thread(_make, client, spec, labels)
-        container = cls(client, container_id, "")
+        container = cls(client, container_id)
         container._reader, container._writer = await asyncio.open_connection(sock=connection)
         try:
             async with asyncio.timeout(HELLO_WITHIN):
@@ -105,7 +105,7 @@ class Container:
         if hello.get("hello") != frames.PROTOCOL:
             await container.close()
             raise SettingsError(f"{spec.image} is of another version of Golden: run `python -m deploy.sandbox.setup`")
-        container.isolation = str(hello.get("isolation"))
+        container.isolation = "gvisor" if hello.get("isolation") == "gvisor" else "runc"
         return container
 
     @property
@@ -200,7 +200,7 @@ def remove(client: docker.DockerClient, container_id: str) -> None:
 
 
 def _make(client: docker.DockerClient, spec: ContainerSpec, labels: Mapping[str, str]) -> tuple[str, socket.socket]:
-    container_id = ""
+    container_id, connection = "", None
     try:
         created = client.api.create_container(
             spec.image,
@@ -209,9 +209,15 @@ def _make(client: docker.DockerClient, spec: ContainerSpec, labels: Mapping[str,
             host_config=client.api.create_host_config(**spec.options()),
         )
         container_id = created["Id"]
+        discarded = [warning for warning in created.get("Warnings") or () if "discarded" in warning]
+        if discarded:
+            remove(client, container_id)
+            raise SettingsError(f"the container engine can't keep a sandbox's limits: {' '.join(discarded)}")
         connection = _attach(client, container_id)
         client.api.start(container_id)
     except NO_ANSWER as error:
+        if connection is not None:
+            connection.close()
         if container_id:
             remove(client, container_id)
         raise explain(error, spec) from error

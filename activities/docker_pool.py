@@ -1,6 +1,7 @@
 """The sandbox pool on Docker: single-use containers, made ahead, one for each run."""
 
 import asyncio
+import json
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import docker
 from pydantic import ValidationError
 
-from activities import docker_lease
+from activities import docker_lease, self_check
 from activities.docker_capture import Capture
 from activities.docker_container import (
     KILLED,
@@ -19,6 +20,7 @@ from activities.docker_container import (
     ContainerSpec,
     missing_runtime,
 )
+from deploy.checks import Check
 from deploy.sandbox import daemon, frames
 from schema.errors import FinalError, IsolationRequired, SandboxBusy, SandboxUnavailable, SettingsError
 from schema.messages.sandbox import Isolation, SandboxJob, SandboxLimits, SandboxRun, Usage
@@ -29,8 +31,6 @@ so it is far above what the runner lets a candidate have."""
 RUNNER_PIDS = 8
 PYTHON_EXIT = 2
 REFILL_AFTER = 0.3
-SELF_CHECK = SandboxJob(files={}, command=("python", "-c", "import os; print(os.getuid())"))
-CANDIDATE = "65534"
 
 
 class DockerSandboxPool:
@@ -67,34 +67,60 @@ class DockerSandboxPool:
 
     async def start(self) -> None:
         """Connect, clear what a crashed predecessor left, prove one sandbox, and make the pool."""
-        self._client = await asyncio.to_thread(_connect)
+        await self._open()
+        await self.reap(self._owner)
+        failed = [check for check in await self.check() if not check.ok]
+        if failed:
+            text = "; ".join(f"{check.name}: {check.problem} ({check.remedy})" for check in failed)
+            refusal = SettingsError if all(check.name == self_check.LIMITS for check in failed) else IsolationRequired
+            raise refusal(f"the sandbox does not hold, `golden doctor` tells the same: {text}")
+        self._refill()
+
+    async def check(self) -> list[Check]:
+        """Look at a sandbox from inside: its kernel, network, root, user, what it sees of the host, its limits."""
+        await self._open()
+        async with self._slot():
+            container = await self._take(self._usual, checked=False)
+            kernel = self_check.kernel(container.isolation, self._isolation)
+            async with self._closing(container):
+                probed = await self._result(container, self_check.job(), time.monotonic())
+        try:
+            return [kernel, *self_check.judge(json.loads(probed.stdout), container.isolation)]
+        except (ValueError, LookupError, TypeError) as error:
+            raise SettingsError(f"the sandbox does not run as it must: {probed.stderr or error}") from error
+
+    async def _open(self) -> None:
+        if self._client is None:
+            self._client = await asyncio.to_thread(_connect)
         self._closed = False
         if self._isolation == "gvisor":
             info = await asyncio.to_thread(self._client.info)
             if self._runtime not in info.get("Runtimes", {}):
                 raise IsolationRequired(missing_runtime(self._runtime))
-        await self.reap(self._owner)
-        checked = await self.run(SELF_CHECK)
-        if checked.exit_code != 0 or checked.stdout.strip() != CANDIDATE:
-            raise SettingsError(f"the sandbox does not run as it must (exit {checked.exit_code}): {checked.stderr}")
 
     async def run(self, job: SandboxJob) -> SandboxRun:
         """Run one job in a container of its own."""
         spec = self._spec(job)
         async with self._slot():
             container = await self._take(spec)
-            self._running.add(container)
             # A short run has the processor to itself; behind a long one the next is made meanwhile.
             refill = asyncio.get_running_loop().call_later(REFILL_AFTER, self._refill)
-            started = time.monotonic()
             try:
-                return await self._result(container, job, started)
+                async with self._closing(container):
+                    return await self._result(container, job, time.monotonic())
             finally:
                 refill.cancel()
                 self._refill()
-                self._running.discard(container)
-                container.hang_up()
-                self._later(container.close())
+
+    @asynccontextmanager
+    async def _closing(self, container: Container) -> AsyncIterator[None]:
+        self._running.add(container)
+        try:
+            yield
+        finally:
+            self._running.discard(container)
+            container.hang_up()
+            self._later(container.close())
 
     async def close(self) -> None:
         """End every container of this pool; a run that is still on is told SandboxUnavailable."""
@@ -139,10 +165,10 @@ class DockerSandboxPool:
         finally:
             self._slots.release()
 
-    async def _take(self, spec: ContainerSpec) -> Container:
+    async def _take(self, spec: ContainerSpec, *, checked: bool = True) -> Container:
         """A container for these limits: one made ahead where they are the usual ones, else made now."""
         if spec != self._usual:
-            return await self._wait_for(self._make(spec))
+            return await self._wait_for(self._make(spec), checked)
         self._drop_dead()
         # One that is ready before one that is still being made.
         making = next((task for task in self._ahead if task.done()), None) or next(iter(self._ahead), None)
@@ -150,10 +176,10 @@ class DockerSandboxPool:
             making = self._make(spec)
         else:
             self._ahead.remove(making)
-        if not self._ahead:
+        if checked and not self._ahead:
             # Whoever comes next would wait for it.
             self._refill()
-        return await self._wait_for(making)
+        return await self._wait_for(making, checked)
 
     def _drop_dead(self) -> None:
         """Forget what failed to come up, or has died since, as all do when the engine restarts."""
@@ -164,7 +190,7 @@ class DockerSandboxPool:
                 self._ahead.remove(task)
                 self._later(task.result().close())
 
-    async def _wait_for(self, making: asyncio.Task[Container]) -> Container:
+    async def _wait_for(self, making: asyncio.Task[Container], checked: bool) -> Container:
         try:
             container = await asyncio.shield(making)
         except asyncio.CancelledError:
@@ -173,13 +199,10 @@ class DockerSandboxPool:
         if self._closed:
             self._later(container.close())
             raise SandboxUnavailable("the sandbox pool is closed")
-        if container.isolation != self._isolation:
+        kernel = self_check.kernel(container.isolation, self._isolation)
+        if checked and not kernel.ok:
             self._later(container.close())
-            raise IsolationRequired(
-                f"the settings ask for {self._isolation}, the runtime {self._runtime} gave {container.isolation};"
-                " `golden doctor` tells what to do. Where a shared kernel is acceptable,"
-                " GOLDEN_SANDBOX_ISOLATION=unsafe-runc says so."
-            )
+            raise IsolationRequired(f"{kernel.problem}: {kernel.remedy}")
         return container
 
     def _make(self, spec: ContainerSpec) -> asyncio.Task[Container]:

@@ -1,5 +1,6 @@
 """`golden doctor`: what this machine lacks to run Golden, with the remedy of each."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from deploy.checks import Check
 from deploy.local import lock, model_server, ports, postgres, temporal
-from schema.errors import SettingsError
+from schema.errors import GoldenError, SettingsError
 from schema.settings import Settings
 
 OLDEST_PYTHON = (3, 11)
@@ -131,7 +132,29 @@ def _sandbox(settings: Settings) -> list[Check]:
         from deploy.sandbox import engine
     except ImportError as error:
         return [Check("sandbox", ok=False, problem=str(error), remedy="run `make setup`")]
-    return engine.checks(settings)
+    checks = engine.checks(settings)
+    if not all(check.ok for check in checks):
+        return checks
+    return [*checks, *asyncio.run(_inside(settings))]
+
+
+async def _inside(settings: Settings) -> list[Check]:
+    """What a sandbox looks like from inside."""
+    from activities.docker_pool import DockerSandboxPool
+
+    pool = DockerSandboxPool(
+        isolation=settings.sandbox_isolation,
+        runtime=settings.sandbox_runtime,
+        images=settings.sandbox_images,
+        size=1,
+        owner=f"doctor-{os.getpid()}",
+    )
+    try:
+        return await pool.check()
+    except GoldenError as error:
+        return [Check("sandbox", ok=False, problem=str(error), remedy="run `python -m deploy.sandbox.setup`")]
+    finally:
+        await pool.close()
 
 
 def _installed(name: str, find: Callable[[], Path], other: str) -> Check:

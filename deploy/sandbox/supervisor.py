@@ -230,7 +230,7 @@ def _signal_all(number: int) -> None:
 
 
 def _disk_full() -> bool:
-    for folder in TMPFS:
+    for folder in filter(os.path.isdir, TMPFS):
         room = os.statvfs(folder)
         if room.f_blocks and room.f_bavail == 0:
             return True
