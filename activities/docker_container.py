@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import socket
 import time
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ import deploy.sandbox
 from activities.docker_capture import Capture
 from deploy.sandbox import frames
 from deploy.sandbox.daemon import NO_ANSWER
+from deploy.sandbox.image import LABEL
 from schema.errors import IsolationRequired, SandboxUnavailable, SettingsError
 from schema.messages.sandbox import Isolation, SandboxJob
 
@@ -31,6 +33,7 @@ MAX_STDERR = 4_000
 TMP = "rw,nosuid,nodev,noexec,mode=1777,size=16m"
 """Also of /dev/shm, without which a lock of multiprocessing can't be made."""
 STDOUT, STDERR = 1, 2
+ENGINE_BACK_AFTER = (4.0, 7.0)
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class Container:
                 hello = await container._receive()
         except (ContainerEnded, frames.FrameError, TimeoutError, OSError) as error:
             await container.close()
-            raise SandboxUnavailable(f"a sandbox did not come up: {error}") from error
+            raise unavailable(f"a sandbox did not come up: {error}") from error
         if hello.get("hello") != frames.PROTOCOL:
             await container.close()
             raise SettingsError(f"{spec.image} is of another version of Golden: run `python -m deploy.sandbox.setup`")
@@ -166,11 +169,12 @@ class Container:
     def _events(self, wait: float) -> dict[str, Any]:
         """How it ended, from the engine's memory of events: the container itself is removed as soon as it ends."""
         ending: dict[str, Any] = {"oom": False, "by_engine": False, "exit_code": None}
+        answered = True
         deadline = time.monotonic() + wait
         while True:
             # Up to this very moment, as a text: a whole second would have the engine wait for it to come.
             until: Any = f"{time.time():.9f}"
-            with suppress(*NO_ANSWER):
+            try:
                 for event in self._client.events(
                     decode=True, since=self._since, until=until, filters={"container": self.id}
                 ):
@@ -180,9 +184,12 @@ class Container:
                         ending["by_engine"] = True
                     elif event.get("Action") == "die":
                         ending["exit_code"] = int(event["Actor"]["Attributes"].get("exitCode", -1))
+            except NO_ANSWER:
+                # An engine that comes back kills what ran before.
+                answered = False
             if ending["exit_code"] is not None or time.monotonic() >= deadline:
                 # The engine loses one report of an out-of-memory kill in twenty, but none of a kill that it did itself.
-                ending["oom"] |= ending["exit_code"] == KILLED and not ending["by_engine"]
+                ending["oom"] |= answered and ending["exit_code"] == KILLED and not ending["by_engine"]
                 return ending
             time.sleep(0.05)
 
@@ -202,6 +209,11 @@ def remove(client: docker.DockerClient, container_id: str) -> None:
 def _make(client: docker.DockerClient, spec: ContainerSpec, labels: Mapping[str, str]) -> tuple[str, socket.socket]:
     container_id, connection = "", None
     try:
+        if LABEL not in (client.images.get(spec.image).labels or {}):
+            raise SettingsError(
+                f"{spec.image} is no sandbox of Golden's: build it FROM the default one, or take it out of"
+                " GOLDEN_SANDBOX_IMAGES"
+            )
         created = client.api.create_container(
             spec.image,
             stdin_open=True,
@@ -234,6 +246,11 @@ def _attach(client: docker.DockerClient, container_id: str) -> socket.socket:
     return connection
 
 
+def unavailable(problem: str) -> SandboxUnavailable:
+    """What to raise when the engine is in trouble: it needs longer than a full pool, and not everybody at once."""
+    return SandboxUnavailable(problem, retry_after=random.uniform(*ENGINE_BACK_AFTER))  # noqa: S311
+
+
 def explain(error: Exception, spec: ContainerSpec) -> Exception:
     """The engine's failure as ours, with what to do."""
     if isinstance(error, docker.errors.ImageNotFound):
@@ -241,7 +258,7 @@ def explain(error: Exception, spec: ContainerSpec) -> Exception:
     text = str(error)
     if isinstance(error, docker.errors.APIError) and "nknown runtime" in text:
         return IsolationRequired(missing_runtime(spec.runtime))
-    return SandboxUnavailable(f"the container engine could not make a sandbox: {text}")
+    return unavailable(f"the container engine could not make a sandbox: {text}")
 
 
 def missing_runtime(runtime: str) -> str:

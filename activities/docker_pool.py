@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -19,10 +20,11 @@ from activities.docker_container import (
     ContainerEnded,
     ContainerSpec,
     missing_runtime,
+    unavailable,
 )
 from deploy.checks import Check
 from deploy.sandbox import daemon, frames
-from schema.errors import FinalError, IsolationRequired, SandboxBusy, SandboxUnavailable, SettingsError
+from schema.errors import FinalError, IsolationRequired, SandboxBusy, SettingsError
 from schema.messages.sandbox import Isolation, SandboxJob, SandboxLimits, SandboxRun, Usage
 
 GVISOR_PIDS = 4096
@@ -31,6 +33,7 @@ so it is far above what the runner lets a candidate have."""
 RUNNER_PIDS = 8
 PYTHON_EXIT = 2
 REFILL_AFTER = 0.3
+ONE_FREE_AFTER = (0.5, 1.5)
 
 
 class DockerSandboxPool:
@@ -159,7 +162,8 @@ class DockerSandboxPool:
             async with asyncio.timeout(self._wait_seconds):
                 await self._slots.acquire()
         except TimeoutError:
-            raise SandboxBusy(f"all {self._size} sandboxes are taken", retry_after=1.0) from None
+            wait = random.uniform(*ONE_FREE_AFTER)  # noqa: S311
+            raise SandboxBusy(f"all {self._size} sandboxes are taken", retry_after=wait) from None
         try:
             yield
         finally:
@@ -198,7 +202,7 @@ class DockerSandboxPool:
             raise
         if self._closed:
             self._later(container.close())
-            raise SandboxUnavailable("the sandbox pool is closed")
+            raise unavailable("the sandbox pool is closed")
         kernel = self_check.kernel(container.isolation, self._isolation)
         if checked and not kernel.ok:
             self._later(container.close())
@@ -237,7 +241,7 @@ class DockerSandboxPool:
             said = {"stdout": capture.text("stdout"), "stderr": capture.text("stderr") + answer.pop("stderr", "")}
             return SandboxRun.model_validate({**answer, **said, "usage": usage, "isolation": container.isolation})
         except (ValidationError, KeyError) as error:
-            raise SandboxUnavailable(f"the sandbox's answer is not of this version: {error}") from error
+            raise unavailable(f"the sandbox's answer is not of this version: {error}") from error
 
     def _ending(self, ended: ContainerEnded) -> tuple[int, str]:
         """The exit code and the limit of a sandbox that ended as a whole."""
@@ -246,11 +250,11 @@ class DockerSandboxPool:
         if ended.exit_code == PYTHON_EXIT and self._isolation == "gvisor":
             # gVisor's own end when the engine refuses it another process.
             return PYTHON_EXIT, "processes"
-        raise SandboxUnavailable(str(ended)) from ended
+        raise unavailable(str(ended)) from ended
 
     def _engine(self) -> docker.DockerClient:
         if self._client is None:
-            raise SandboxUnavailable("the sandbox pool is not started")
+            raise unavailable("the sandbox pool is not started")
         return self._client
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
@@ -263,7 +267,7 @@ def _connect() -> docker.DockerClient:
     try:
         return daemon.connect(timeout=60)
     except daemon.NoDaemon as error:
-        raise SandboxUnavailable(str(error)) from error
+        raise unavailable(str(error)) from error
 
 
 async def _close_made(making: asyncio.Task[Container]) -> None:

@@ -55,7 +55,7 @@ def prepare(settings: Settings, say: Say) -> None:
     gvisor = settings.sandbox_isolation == "gvisor"
     if not _answers():
         _install(("dockerd",), say)
-        _start(say)
+        start(say)
     if gvisor and not has_runtime(settings):
         if not daemon.address().startswith(daemon.UNIX):
             raise SettingsError(f"register runsc as {settings.sandbox_runtime} on the machine that DOCKER_HOST names")
@@ -149,7 +149,8 @@ def install_debootstrap(say: Say) -> None:
     _install(("debootstrap",), say)
 
 
-def _start(say: Say) -> None:
+def start(say: Say) -> None:
+    """Start the engine's daemon, which outlives us, and wait until it answers."""
     if os.geteuid() != 0:
         raise SettingsError("the Docker daemon does not answer, and only root can start it")
     say("starting the Docker daemon")

@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 from deploy.sandbox import judge
 
 ROOT = "/work"
+MAX_FILES = 2_000
 STEERING = frozenset({"conftest.py", "sitecustomize.py", "usercustomize.py"})
 """Files by which a candidate would change how it is judged; only the tests may bring them."""
 
@@ -14,7 +15,12 @@ def fill(files: dict[str, str], tests: dict[str, str], plan: "judge.Plan | None"
 
     Everything belongs to root and every folder is sticky: the candidate adds files beside, and can neither
     change, remove nor rename what was given.
+
+    Raises:
+        OSError: a path is none in the workspace, or there is too much.
     """
+    if len(files) + len(tests) > MAX_FILES:
+        raise OSError(0, f"there are {len(files) + len(tests):,} files, the limit is {MAX_FILES:,}")
     # Some engines ignore the mode that a tmpfs is asked for.
     Path(root).chmod(0o1777)
     for path, text in contents(files, tests, plan).items():
@@ -48,9 +54,17 @@ def _clashes(path: str, tests: dict[str, str]) -> bool:
 
 def _inside(root: str, path: str) -> Path:
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or "\x00" in path:
+    if not parts or path.startswith("/") or ".." in parts or "\x00" in path or not _encodes(path):
         raise OSError(0, f"{path!r} is not a path in the workspace")
     return Path(root, *parts)
+
+
+def _encodes(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _make_folders(root: Path, folder: Path) -> None:

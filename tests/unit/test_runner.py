@@ -236,10 +236,28 @@ def test_a_candidate_that_is_not_judged_keeps_all_its_files() -> None:
     assert workspace.contents({"conftest.py": "x"}, {}, None) == {"conftest.py": "x"}
 
 
-@pytest.mark.parametrize("path", ["/etc/x", "../x", "a/../../x", "", "a\x00b"])
+@pytest.mark.parametrize("path", ["/etc/x", "../x", "a/../../x", "", ".", "a\x00b", "\ud800"])
 def test_a_path_out_of_the_workspace_is_refused_once_more(tmp_path: Path, path: str) -> None:
     with pytest.raises(OSError, match="not a path"):
         workspace.fill({path: "x"}, {}, None, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "files", [{"a" * 300: "x"}, {"a": "x", "a/b": "x"}, {"a/b": "x", "a": "x"}, {f"{n}": "" for n in range(2_001)}]
+)
+def test_what_can_not_be_written_is_refused_without_a_crash(tmp_path: Path, files: dict[str, str]) -> None:
+    with pytest.raises(OSError, match=r"Errno|limit is 2,000"):
+        workspace.fill(files, {}, None, str(tmp_path))
+
+
+def test_two_thousand_files_are_not_too_many(tmp_path: Path) -> None:
+    workspace.fill({f"{n}": "" for n in range(1_999)}, {"last": "x"}, None, str(tmp_path))
+    assert len(list(tmp_path.iterdir())) == 2_000
+
+
+def test_text_that_is_no_unicode_is_written_all_the_same(tmp_path: Path) -> None:
+    workspace.fill({"a": "\ud800"}, {}, None, str(tmp_path))
+    assert (tmp_path / "a").read_bytes() == b"?"
 
 
 @pytest.mark.parametrize(
@@ -249,6 +267,9 @@ def test_a_path_out_of_the_workspace_is_refused_once_more(tmp_path: Path, path: 
         (1, "OSError: [Errno 28] No space left on device", "disk"),
         (1, "RuntimeError: can't start new thread", "processes"),
         (1, "AssertionError", None),
+        (1, "    os.fork()\nBlockingIOError: [Errno 11] Resource temporarily unavailable", "processes"),
+        (1, "    pipe.read()\nBlockingIOError: [Errno 11] Resource temporarily unavailable", None),
+        (2, "sh: 1: Cannot fork", "processes"),
         (153, "", "disk"),
     ],
 )
