@@ -98,5 +98,6 @@ async def _with_heartbeat(pool: "SandboxPool", job: SandboxJob) -> SandboxRun:
     finally:
         if not work.done():
             work.cancel()
-            with suppress(asyncio.CancelledError):
+            # Whatever it ends with, being cancelled is what is told.
+            with suppress(asyncio.CancelledError, Exception):
                 await work
