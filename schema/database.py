@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from schema.columns import use_ring
+from schema.keyring import KeyRing
 from schema.settings import Settings
 
 
@@ -18,7 +20,10 @@ class Database:
 
     @classmethod
     def from_settings(cls, settings: Settings, *, pool_size: int = 10) -> "Database":
-        return cls(_engine(settings.database("service"), 4), _engine(settings.database("tenant"), pool_size))
+        ring = KeyRing.from_settings(settings)
+        return cls(
+            _engine(settings.database("service"), 4, ring), _engine(settings.database("tenant"), pool_size, ring)
+        )
 
     @asynccontextmanager
     async def tenant(self, tenant: str) -> AsyncIterator[AsyncConnection]:
@@ -39,9 +44,9 @@ class Database:
         await self._tenant.dispose()
 
 
-def _engine(url: str, pool_size: int) -> AsyncEngine:
+def _engine(url: str, pool_size: int, ring: KeyRing) -> AsyncEngine:
     # pre_ping: after a restart of PostgreSQL the first call finds a new connection, not an error.
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
@@ -50,3 +55,5 @@ def _engine(url: str, pool_size: int) -> AsyncEngine:
         hide_parameters=True,  # an error's text ends in a log, where no user's text may be
         connect_args={"connect_timeout": 5},
     )
+    use_ring(engine.dialect, ring)
+    return engine

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import (
+    HeaderCodecBehavior,
     Priority,
     SearchAttributeKey,
     SearchAttributePair,
@@ -13,9 +14,10 @@ from temporalio.common import (
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
+from schema.codec import data_converter
+from schema.keyring import KeyRing
 from schema.messages.execution import SandboxExecutionInput, SandboxExecutionResult
 from schema.messages.steps import AgentTaskInput
 from schema.settings import Settings
@@ -40,11 +42,17 @@ def task_workflow_id(task_id: UUID) -> str:
 
 
 async def connect(settings: Settings, *, lazy: bool = False, **options: Any) -> Client:
-    """A client of the Temporal that the settings name. A lazy one connects at its first call."""
+    """A client of the Temporal that the settings name. A lazy one connects at its first call.
+
+    Raises:
+        RuntimeError: nothing answers there.
+        SettingsError: the key ring or the settings of the connection can't be used.
+    """
     return await Client.connect(
         settings.temporal_target,
         namespace=settings.temporal_namespace,
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(KeyRing.from_settings(settings), settings.temporal_namespace),
+        header_codec_behavior=HeaderCodecBehavior.CODEC,
         lazy=lazy,
         **options,
     )

@@ -5,12 +5,14 @@
     │   ├── NotAdmitted                no slot or no budget yet: wait, in order of arrival
     │   ├── SandboxBusy                every sandbox is taken: wait a little
     │   ├── SandboxUnavailable         the container engine does not answer: wait longer
-    │   └── ModelUnavailable           the provider failed, was slow or said 429
+    │   ├── ModelUnavailable           the provider failed, was slow or said 429
+    │   └── KeyMissing                 the key ring lacks the key of what is to be read: put it back
     └── FinalError                     the same call will fail again
         ├── IsolationRequired          the required isolation is not there
         ├── InvalidModelOutput         three answers in a row were not of the type asked for
         ├── BudgetExhausted            the task's own token budget is spent
         ├── TaskGone                   the task is final or unknown
+        ├── SealBroken                 what is encrypted was changed, or was put elsewhere
         ├── SettingsError              a setting is missing, unsafe or contradictory
         └── InvalidSubmission          what a client sent, with the field and the remedy
 
@@ -56,6 +58,10 @@ class ModelUnavailable(RetryableError):
     """The provider failed, was too slow, or asked for a pause."""
 
 
+class KeyMissing(RetryableError):
+    """The key ring lacks the key that opens this; the message names the key's id."""
+
+
 class FinalError(GoldenError):
     """The same call will fail again."""
 
@@ -74,6 +80,10 @@ class BudgetExhausted(FinalError):
 
 class TaskGone(FinalError):
     """The task is unknown, or already final."""
+
+
+class SealBroken(FinalError):
+    """What is encrypted does not open: it was changed, or taken from elsewhere."""
 
 
 class SettingsError(FinalError):

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     temporal_address: Annotated[str | None, Field(validation_alias="TEMPORAL_ADDRESS")] = None
     temporal_namespace: Annotated[str, Field(validation_alias="TEMPORAL_NAMESPACE")] = "default"
 
+    keys_file: Path | None = None
+
     database_url: SecretStr | None = None
     database_tenant_url: SecretStr | None = None
     database_migrator_url: SecretStr | None = None
@@ -112,6 +114,11 @@ class Settings(BaseSettings):
     @property
     def keys_folder(self) -> Path:
         return self.home / "keys"
+
+    @property
+    def keyring_file(self) -> Path:
+        """The keys of payloads and columns."""
+        return self.keys_file or self.keys_folder / "ring.json"
 
     @property
     def token_file(self) -> Path:

@@ -1,7 +1,7 @@
 """The tables of the book of record. Created by the migrations; this is how the code names them.
 
 Every table carries the tenant: the database role `golden_tenant` sees the rows of one tenant only. The exception is
-`rate_limits`, which nobody reads but the function `take_permit`.
+`rate_limits`, which nobody reads but the function `take_permit`. What users and models wrote is in sealed columns.
 """
 
 from sqlalchemy import (
@@ -15,7 +15,9 @@ from sqlalchemy import (
     Text,
     Uuid,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from schema.columns import SealedJson, SealedText
 
 metadata = MetaData()
 
@@ -44,10 +46,10 @@ tasks = Table(
     Column("task_id", Uuid, primary_key=True),
     Column("tenant", Text, nullable=False),
     Column("arrival", BigInteger, nullable=False),
-    Column("title", Text, nullable=False),
+    Column("title", SealedText("tasks.title"), nullable=False),
     Column("spec", Text, nullable=False),
     Column("state", Text, nullable=False),
-    Column("reason", Text),
+    Column("reason", SealedText("tasks.reason")),
     Column("submitted_by", Text, nullable=False),
     _at("submitted_at"),
     _at("updated_at"),
@@ -68,7 +70,7 @@ texts = Table(
     metadata,
     Column("tenant", Text, primary_key=True),
     Column("digest", Text, primary_key=True),
-    Column("body", Text, nullable=False),
+    Column("body", SealedText("texts.body"), nullable=False),
 )
 
 task_events = Table(
@@ -78,7 +80,7 @@ task_events = Table(
     Column("sequence", Integer, primary_key=True),
     Column("tenant", Text, nullable=False),
     Column("event", Text, nullable=False),
-    Column("data", JSONB, nullable=False),
+    Column("data", SealedJson("task_events.data"), nullable=False),
 )
 
 task_steps = Table(
@@ -92,7 +94,7 @@ task_steps = Table(
     Column("detail", Text, nullable=False),
     _at("started_at"),
     _at("ended_at", nullable=True),
-    Column("result", JSONB),
+    Column("result", SealedJson("task_steps.result")),
 )
 
 model_calls = Table(
@@ -113,7 +115,7 @@ model_calls = Table(
     Column("output_tokens", BigInteger),
     Column("micro_usd", BigInteger),
     Column("response", Text),
-    Column("invalid", Text),
+    Column("invalid", SealedText("model_calls.invalid")),
     _at("sent_at"),
     _at("ended_at", nullable=True),
 )
@@ -124,7 +126,7 @@ decisions = Table(
     Column("task_id", Uuid, primary_key=True),
     Column("tenant", Text, nullable=False),
     Column("decision", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", SealedText("decisions.reason"), nullable=False),
     Column("actor", Text, nullable=False),
     _at("decided_at"),
 )
@@ -172,4 +174,30 @@ rate_limits = Table(
     metadata,
     Column("key", Text, primary_key=True),
     Column("taken", ARRAY(DateTime(timezone=True)), nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("jti", Text, primary_key=True),
+    Column("arrival", BigInteger, nullable=False),
+    Column("sub", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    _at("issued_at"),
+    _at("expires_at"),
+    Column("issued_by", Text),
+)
+
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("jti", Text),
+    Column("sub", Text),
+    _at("issued_before", nullable=True),
+    Column("reason", Text),
+    Column("revoked_by", Text, nullable=False),
+    _at("revoked_at"),
 )

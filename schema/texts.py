@@ -1,4 +1,4 @@
-"""Large texts, stored once for each tenant by content hash and passed on by reference."""
+"""Large texts, stored once for each tenant by content hash, encrypted, and passed on by reference."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from schema.errors import SealBroken
 from schema.tables import texts
 
 
@@ -38,9 +39,13 @@ async def get_text(connection: AsyncConnection, tenant: str, digest: str) -> str
 
     Raises:
         LookupError: the tenant has no such text.
+        KeyMissing: the key ring lacks its key.
+        SealBroken: it is not the text that was stored.
     """
     row = await connection.execute(select(texts.c.body).where(texts.c.tenant == tenant, texts.c.digest == digest))
     body = row.scalar_one_or_none()
     if body is None:
         raise LookupError(f"no text {digest[:12]} in tenant {tenant}")
+    if digest_of(body) != digest:
+        raise SealBroken(f"the text {digest[:12]} is not the one that was stored")
     return str(body)
