@@ -28,6 +28,7 @@ HELLO_WITHIN = 30.0
 GRACE = 10.0
 """What the runner may take, over the job's own seconds, to write the files, to kill and to answer."""
 ENDED_WITHIN = 5.0
+REMOVED_WITHIN = 10
 KILLED = 137
 MAX_STDERR = 4_000
 TMP = "rw,nosuid,nodev,noexec,mode=1777,size=16m"
@@ -138,7 +139,7 @@ class Container:
         self.hang_up()
         with suppress(ConnectionError):
             await self._writer.wait_closed()
-        await asyncio.to_thread(remove, self._client, self.id)
+        await asyncio.to_thread(end, self._client, self.id)
 
     def hang_up(self) -> None:
         """Close the connection, which ends the container without waiting for it."""
@@ -200,8 +201,24 @@ def seccomp_profile() -> str:
     return (Path(deploy.sandbox.__file__).parent / "seccomp.json").read_text()
 
 
+def end(client: docker.DockerClient, container_id: str) -> None:
+    """Kill a container that was started, and wait until the engine has removed it.
+
+    The engine removes it by itself. Two removals at once make some engines list it for ever as being removed, so
+    there is a second only where the first doesn't come.
+    """
+    with suppress(*NO_ANSWER):
+        client.api.kill(container_id)
+    try:
+        client.api.wait(container_id, timeout=REMOVED_WITHIN, condition="removed")
+    except docker.errors.NotFound:
+        return
+    except NO_ANSWER:
+        remove(client, container_id)
+
+
 def remove(client: docker.DockerClient, container_id: str) -> None:
-    """Kill and remove a container; one that is gone or going is fine."""
+    """Remove a container in any state; one that is gone is fine."""
     with suppress(*NO_ANSWER):
         client.api.remove_container(container_id, force=True)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import docker
 
-from activities.docker_container import remove
+from activities.docker_container import end, remove
 
 OWNER = "golden.owner"
 HOLDER = "golden.holder"
@@ -27,7 +27,8 @@ def reap(client: docker.DockerClient, owner: str, now: datetime | None = None) -
     found = client.api.containers(all=True, filters={"label": [f"{POOL}=1", f"{OWNER}={owner}"]})
     left = [entry for entry in found if is_left(entry, now or datetime.now(UTC))]
     for entry in left:
-        remove(client, entry["Id"])
+        # What never ran is not removed by the engine.
+        (remove if entry["State"] == "created" else end)(client, entry["Id"])
     return len(left)
 
 

@@ -26,6 +26,9 @@ from tests.support.sandbox import (
 pytest_plugins = ["tests.support.sandbox_fixtures"]
 pytestmark = pytest.mark.sandbox
 
+SOON = 2.0
+"""Seconds; a full pool is asked again before, a broken engine after."""
+
 
 async def test_four_runs_at_once_on_a_pool_of_two_all_pass(pool: DockerSandboxPool) -> None:
     runs = await asyncio.gather(*(pool.run(judged({"double.py": DOUBLE}, TESTS)) for _ in range(4)))
@@ -52,7 +55,8 @@ async def test_containers_that_die_while_they_wait_are_replaced(sandboxed: None)
     owner = f"{OWNER}-dead"
     pool = make_pool(owner, size=2)
     await pool.start()
-    assert await until(lambda: len(containers_of(owner)) == 2)
+    await pool.settle()
+    assert len(containers_of(owner)) == 2
     await asyncio.to_thread(kill_all, owner)
     assert (await pool.run(judged({"double.py": DOUBLE}, TESTS))).passed
     await pool.close()
@@ -76,8 +80,10 @@ async def test_who_waits_too_long_for_a_sandbox_is_told_busy(sandboxed: None) ->
     await pool.start()
     running = asyncio.create_task(pool.run(python("while True:\n    pass\n")))
     await asyncio.sleep(0)
-    with pytest.raises(SandboxBusy):
+    with pytest.raises(SandboxBusy) as busy:
         await pool.run(python(""))
+    assert busy.value.retry_after is not None
+    assert busy.value.retry_after < SOON
     running.cancel()
     await asyncio.wait([running])
     await pool.close()
@@ -115,8 +121,10 @@ async def test_without_gvisor_the_result_says_so(sandboxed: None) -> None:
 
 async def test_a_pool_without_an_engine_is_unavailable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
-    with pytest.raises(SandboxUnavailable, match="does not answer"):
+    with pytest.raises(SandboxUnavailable, match="does not answer") as away:
         await make_pool().start()
+    assert away.value.retry_after is not None
+    assert away.value.retry_after > SOON
 
 
 WORKER = """
