@@ -3,6 +3,8 @@
 `python -m bench.bare_gateway`, with the gateway's settings, on GOLDEN_GATEWAY_PORT.
 """
 
+from uuid import UUID
+
 import uvicorn
 from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -11,17 +13,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from temporalio.client import Client
-from uuid import UUID
-
 from uuid_utils.compat import uuid7
 
 from gateway.task_views import select_tasks
 from schema import engine
+from schema.columns import use_ring
+from schema.keyring import KeyRing
 from schema.settings import Settings
 from schema.tables import task_steps, tasks
 
 settings = Settings()
 database = create_async_engine(settings.database("service"))
+use_ring(database.dialect, KeyRing.from_settings(settings))
 clients: list[Client] = []
 
 

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from gateway.strict_json import MAX_FAULTS, Fault
+from schema.errors import KeyMissing
 from schema.messages.base import Message
 
 TYPE_BASE = "https://golden.invalid/problems/"
@@ -71,6 +72,7 @@ INVALID_REQUEST = ProblemKind("invalid-request", 422, "The request is not valid"
 RATE_LIMITED = ProblemKind("rate-limited", 429, "Too many requests came from there")
 INTERNAL_ERROR = ProblemKind("internal-error", 500, "Something went wrong here")
 DATABASE_UNAVAILABLE = ProblemKind("database-unavailable", 503, "The database does not answer")
+KEY_MISSING = ProblemKind("key-missing", 503, "A key of the key ring is missing here")
 TEMPORAL_UNAVAILABLE = ProblemKind("temporal-unavailable", 503, "The engine does not answer")
 SANDBOX_UNAVAILABLE = ProblemKind("sandbox-unavailable", 503, "No sandbox can run this now")
 NOT_MIGRATED = ProblemKind("not-migrated", 503, "The database lacks this release's tables")
@@ -126,6 +128,8 @@ def problem_of(error: Exception) -> Problem | None:
         return error
     if isinstance(error, HTTPException):
         return _of_http_exception(error)
+    if isinstance(error, KeyMissing):
+        return Problem(KEY_MISSING, str(error), headers={"Retry-After": str(RETRY_SECONDS)})
     if is_database_failure(error):
         return Problem(
             DATABASE_UNAVAILABLE,
