@@ -17,7 +17,7 @@ import docker.errors
 
 import deploy.sandbox
 from activities.docker_capture import Capture
-from deploy.sandbox import frames
+from deploy.sandbox import daemon, frames
 from deploy.sandbox.daemon import NO_ANSWER
 from deploy.sandbox.image import LABEL
 from schema.errors import IsolationRequired, SandboxUnavailable, SettingsError
@@ -176,6 +176,8 @@ class Container:
             # Up to this very moment, as a text: a whole second would have the engine wait for it to come.
             until: Any = f"{time.time():.9f}"
             try:
+                if daemon.unreachable():
+                    raise OSError
                 for event in self._client.events(
                     decode=True, since=self._since, until=until, filters={"container": self.id}
                 ):
@@ -207,6 +209,8 @@ def end(client: docker.DockerClient, container_id: str) -> None:
     The engine removes it by itself. Two removals at once make some engines list it for ever as being removed, so
     there is a second only where the first doesn't come.
     """
+    if daemon.unreachable():
+        return  # it ends every container when it comes back
     with suppress(*NO_ANSWER):
         client.api.kill(container_id)
     try:
@@ -218,13 +222,17 @@ def end(client: docker.DockerClient, container_id: str) -> None:
 
 
 def remove(client: docker.DockerClient, container_id: str) -> None:
-    """Remove a container in any state; one that is gone is fine."""
+    """Remove a container in any state; one that is gone is fine, and so is an engine that is away."""
+    if daemon.unreachable():
+        return
     with suppress(*NO_ANSWER):
         client.api.remove_container(container_id, force=True)
 
 
 def _make(client: docker.DockerClient, spec: ContainerSpec, labels: Mapping[str, str]) -> tuple[str, socket.socket]:
     container_id, connection = "", None
+    if away := daemon.unreachable():
+        raise unavailable(f"the container engine does not answer: {away}")
     try:
         if LABEL not in (client.images.get(spec.image).labels or {}):
             raise SettingsError(

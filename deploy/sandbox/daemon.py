@@ -23,7 +23,7 @@ def address() -> str:
 
 def connect(timeout: int) -> docker.DockerClient:
     """A client of an engine that answers."""
-    reason = _unreachable(timeout)
+    reason = unreachable(timeout)
     if reason:
         raise NoDaemon(f"the Docker daemon does not answer: {reason}")
     client = None
@@ -37,8 +37,11 @@ def connect(timeout: int) -> docker.DockerClient:
     return client
 
 
-def _unreachable(timeout: float) -> str:
-    """Why a local engine's socket can't be reached; asked first, since docker-py leaks a socket that can't connect."""
+def unreachable(timeout: float = 5) -> str:
+    """Why a local engine's socket can't be reached, or nothing.
+
+    Asked before anything that may find the engine away, since docker-py leaks a socket that can't connect.
+    """
     where = address()
     if not where.startswith(UNIX):
         return ""
