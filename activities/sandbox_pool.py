@@ -2,7 +2,6 @@
 
 from typing import Protocol
 
-from deploy.checks import Check
 from schema.messages.sandbox import SandboxJob, SandboxRun
 
 
@@ -13,13 +12,6 @@ class SandboxPool(Protocol):
         """Check that a sandbox is what the settings require, and make some ahead.
 
         Raises IsolationRequired, SettingsError or SandboxUnavailable.
-        """
-        ...
-
-    async def check(self) -> list[Check]:
-        """What a sandbox looks like from inside, one check for each kind of wall; needs no `start`.
-
-        Raises what `start` raises when there is no sandbox to look at.
         """
         ...
 

@@ -5,6 +5,7 @@ other pool is using it.
 """
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -64,6 +65,7 @@ async def pool(sandboxed: None) -> AsyncIterator[DockerSandboxPool]:
     if not await asyncio.to_thread(answers):
         await asyncio.to_thread(engine.start, print)
     await pool.close()
+    gc.collect()
 
 
 def answers() -> bool:
