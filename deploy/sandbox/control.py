@@ -15,7 +15,16 @@ import copy
 from collections.abc import Iterator
 
 from deploy.sandbox.contrary import METHODS, OPERATORS, OTHER_ERRORS
-from deploy.sandbox.expected import Function, Sources, flip_literal, is_approx_call, is_literal
+from deploy.sandbox.expected import (
+    Function,
+    Sources,
+    Use,
+    flip_literal,
+    is_approx_call,
+    is_disjoint,
+    is_literal,
+    use_of,
+)
 
 JUDGE = "__judge__"
 """The name of the `Judge` among the candidate's built-ins."""
@@ -43,6 +52,7 @@ def changed(source: str, token: str) -> tuple[str, frozenset[str]]:
     """
     tree = ast.parse(source)
     tests = _tests(tree)
+    _drop_messages(tree)
     _Comparisons(tree).change()
     _change_errors(tree)
     for function in tests:
@@ -50,6 +60,17 @@ def changed(source: str, token: str) -> tuple[str, frozenset[str]]:
     text = ast.unparse(ast.fix_missing_locations(tree))
     ast.parse(text)
     return text, frozenset(function.name for function in tests)
+
+
+def _drop_messages(tree: ast.Module) -> None:
+    """What an assertion says of its failing repeats what was expected, and nobody reads it here."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert):
+            node.msg = None
+        elif isinstance(node, ast.Call) and _is_method(node):
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg != "msg"]
+            if _name(node.func) != "assertAlmostEqual":
+                node.args = node.args[:2]
 
 
 def matchers(source: str) -> frozenset[str]:
@@ -70,24 +91,25 @@ class _Comparisons:
     def change(self) -> None:
         found = [(function, node) for function in _functions(self._tree) for node in _judged(function)]
         literals: dict[int, ast.expr] = {}
-        uses: list[tuple[Function, str]] = []
-        for function, left, right in ((function, *pair) for function, node in found for pair in _equal_operands(node)):
-            literal = right if is_literal(right) else left if is_literal(left) else None
+        uses: list[tuple[Function, Use]] = []
+        for function, node, left, right in ((*one, *pair) for one in found for pair in _equal_operands(one[1])):
+            sides = (left, right) if _holds_in(node) else (right, left)
+            literal = next((side for side in sides if is_literal(side)), None)
             if literal is not None:
                 literals[id(literal)] = literal
             else:
-                uses += [(function, side.id) for side in (left, right) if isinstance(side, ast.Name)]
+                uses += [(function, use) for use in map(use_of, (left, right)) if use is not None]
         sources = Sources(self._tree, uses)
         names = {id(function): sources.flipped_in(function) for function, _ in found}
         changed = {key for key, literal in literals.items() if flip_literal(literal)}
         for function, node in found:
             self._replace(node, changed, names[id(function)])
 
-    def _replace(self, node: ast.expr, literals: set[int], names: set[str]) -> None:
+    def _replace(self, node: ast.expr, literals: set[int], names: set[Use]) -> None:
         """Turn a comparison into a question to the judge, in place."""
 
         def is_changed(operand: ast.expr) -> bool:
-            return id(operand) in literals or (isinstance(operand, ast.Name) and operand.id in names)
+            return id(operand) in literals or use_of(operand) in names
 
         call: ast.expr
         if isinstance(node, ast.Compare):
@@ -157,10 +179,22 @@ def _is_of_truth(test: ast.Compare) -> bool:
     return isinstance(test.ops[-1], ast.Is) and isinstance(last, ast.Constant) and isinstance(last.value, bool)
 
 
+def _holds_in(node: ast.expr) -> bool:
+    return isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In)
+
+
+def _is_telling(test: ast.Compare) -> bool:
+    """`"text" in …`, or `… in (1, 2)` where what is there after the change has nothing of what was there."""
+    if not _holds_in(test):
+        return False
+    left, right = test.left, test.comparators[0]
+    return is_literal(left) or (is_literal(right) and is_disjoint(right))
+
+
 def _equal_operands(node: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
-    """The two sides of an equality; of nothing else a literal tells the answer."""
+    """The two sides of a comparison whose literal tells the answer."""
     if isinstance(node, ast.Compare):
-        if len(node.ops) == 1 and (isinstance(node.ops[0], ast.Eq) or _is_of_truth(node)):
+        if len(node.ops) == 1 and (isinstance(node.ops[0], ast.Eq) or _is_of_truth(node) or _is_telling(node)):
             return [(node.left, node.comparators[0])]
     elif isinstance(node, ast.Call) and _is_method(node) and _name(node.func) in EQUALITIES:
         return [(node.args[0], node.args[1])]

@@ -1,7 +1,8 @@
 """The tests of a file, found by reading it, before the candidate is there. Standard library only."""
 
 import ast
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 
 
 def expected_tests(path: str, source: str) -> Iterator[str]:
@@ -36,3 +37,29 @@ def _is_test_class(node: ast.ClassDef) -> bool:
             return not (isinstance(item.value, ast.Constant) and not item.value.value)
     bases = [base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases]
     return node.name.startswith("Test") or any(base.endswith("TestCase") for base in bases)
+
+
+CHANGING = frozenset({"builtins", "sys", "warnings"})
+"""Modules that honest programs, or pytest itself, put other functions into."""
+
+
+def tools(sources: Iterable[str]) -> frozenset[str]:
+    """The standard modules that test files judge with, but for those that they change themselves."""
+    imported: set[str] = set(CHANGING)
+    changed: set[str] = set(CHANGING)
+    for source in sources:
+        for node in _nodes(source):
+            if isinstance(node, ast.Import):
+                imported.update(name.name for name in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                changed.add(ast.unparse(node.value))
+    return frozenset(name for name in imported - changed if name.split(".")[0] in sys.stdlib_module_names)
+
+
+def _nodes(source: str) -> Iterable[ast.AST]:
+    try:
+        return ast.walk(ast.parse(source))
+    except (SyntaxError, ValueError, RecursionError):
+        return ()

@@ -9,10 +9,14 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import TypeGuard
 
 from deploy.sandbox.contrary import flip
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+Key = str | int | None
+Use = tuple[str, Key]
+"""A name, and the field of it that is used; None is the whole."""
 
 
 def flip_literal(node: ast.expr) -> bool:
@@ -43,37 +47,50 @@ def is_literal(node: ast.expr) -> bool:
         return False
 
 
+def is_disjoint(node: ast.expr) -> bool:
+    """Whether no element of a literal list, tuple or set is still there when it is changed."""
+    value = ast.literal_eval(node)
+    return isinstance(value, (list, tuple)) and not any(item in value for item in flip(value))
+
+
 class Sources:
     """Where a module's names get their values from.
 
     A name's literals may be changed only if the name is used for nothing but what is expected; `uses` names, function
-    by function, such uses.
+    by function, such uses: `answer`, or one field of it, `case["answer"]`.
     """
 
-    def __init__(self, tree: ast.Module, uses: Iterable[tuple[Function, str]]) -> None:
+    def __init__(self, tree: ast.Module, uses: Iterable[tuple[Function, Use]]) -> None:
         self._loads = Counter(_loaded(tree.body))
         self._globals = _assigned(tree.body)
         self._done: set[int] = set()
-        self._wanted: Counter[str] = Counter()
-        self._by_function: dict[int, Counter[str]] = {}
-        for function, name in uses:
-            self._wanted[name] += 1
-            self._by_function.setdefault(id(function), Counter())[name] += 1
+        self._wanted: Counter[Use] = Counter()
+        self._by_function: dict[int, Counter[Use]] = {}
+        for function, use in uses:
+            self._wanted[use] += 1
+            self._by_function.setdefault(id(function), Counter())[use] += 1
 
-    def flipped_in(self, function: Function) -> set[str]:
-        """Change the literals of those names of a function that hold only what is expected, and tell the names."""
-        loads, wanted = Counter(_loaded(function.body)), self._by_function.get(id(function), Counter())
-        only = [name for name, count in wanted.items() if loads[name] == count]
-        return {name for name in only if self._flip_source(function, name)}
+    def flipped_in(self, function: Function) -> set[Use]:
+        """Change the literals of what holds in a function only what is expected, and tell of which uses."""
+        loads, wanted = Counter(_used(function.body)), self._by_function.get(id(function), Counter())
+        only = [
+            (name, key)
+            for (name, key), count in wanted.items()
+            # Of a table that is passed on as a whole nobody knows which field is used.
+            if loads[name, key] == count and (key is None or not loads[name, None])
+        ]
+        return {use for use in only if self._flip_source(function, *use)}
 
-    def _flip_source(self, function: Function, name: str) -> bool:
+    def _flip_source(self, function: Function, name: str, key: Key) -> bool:
         bindings = [*_bindings(function, name)]
-        if not bindings and self._loads[name] == self._wanted[name] and name in self._globals:
+        if not bindings and self._loads[name] == self._wanted[name, key] and name in self._globals:
             literals = [self._globals[name]]
         elif len(bindings) == 1:
             literals = self._literals(bindings[0], name, function)
         else:
             return False
+        if key is not None:
+            literals = _fields(literals, key)
         todo = [node for node in literals if id(node) not in self._done]
         if not todo:
             # A global that another function uses in the same way.
@@ -116,6 +133,48 @@ class Sources:
         if self._loads[node.id] != 1:
             return None
         return _assigned(function.body).get(node.id) or self._globals.get(node.id)
+
+
+def use_of(node: ast.expr) -> Use | None:
+    """A name, or a field of one."""
+    if isinstance(node, ast.Name):
+        return node.id, None
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Constant):
+        key = node.slice.value
+        return (node.value.id, key) if isinstance(key, (str, int)) else None
+    return None
+
+
+def _used(body: list[ast.stmt]) -> Iterator[Use]:
+    """Every use of a name; with a key where a field of it is taken."""
+    fields: set[int] = set()
+    for node in (part for statement in body for part in ast.walk(statement)):
+        use = use_of(node) if isinstance(node, (ast.Name, ast.Subscript)) else None
+        if use is None or not isinstance(getattr(node, "ctx", None), ast.Load) or id(node) in fields:
+            continue
+        if isinstance(node, ast.Subscript):
+            fields.add(id(node.value))
+        yield use
+
+
+def _fields(rows: list[ast.expr], key: str | int) -> list[ast.expr]:
+    """One field of each row; nothing where a row has it not."""
+    found: list[ast.expr] = []
+    for row in rows:
+        if isinstance(row, ast.Dict):
+            named = {part.value: value for part, value in zip(row.keys, row.values, strict=True) if _is_constant(part)}
+            if key not in named:
+                return []
+            found.append(named[key])
+        elif isinstance(row, (ast.Tuple, ast.List)) and isinstance(key, int) and 0 <= key < len(row.elts):
+            found.append(row.elts[key])
+        else:
+            return []
+    return found
+
+
+def _is_constant(node: ast.expr | None) -> TypeGuard[ast.Constant]:
+    return isinstance(node, ast.Constant)
 
 
 def _bindings(function: Function, name: str) -> Iterator[ast.AST]:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from deploy.sandbox import control
-from deploy.sandbox.discovery import expected_tests
+from deploy.sandbox.discovery import expected_tests, tools
 
 CONFIGURATION = ("pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 EMPTY_CONFIGURATION = "/opt/golden/pytest.ini"
@@ -34,6 +34,7 @@ class Plan:
         judges: the files that judge, as they are written over the candidate's; changed, in a control.
         must_fail: in a control, the names of the functions that have to fail with its token.
         matchers: in a control, the tests' classes whose values may be equal to anything.
+        tools: the standard modules that the tests judge with.
     """
 
     arguments: tuple[str, ...]
@@ -42,6 +43,7 @@ class Plan:
     judges: Mapping[str, str] = field(default_factory=dict)
     must_fail: frozenset[str] = frozenset()
     matchers: frozenset[str] = frozenset()
+    tools: frozenset[str] = frozenset()
 
 
 def plan(command: list[str], files: dict[str, str], tests: dict[str, str], token: str = "") -> Plan | None:
@@ -79,6 +81,7 @@ def plan(command: list[str], files: dict[str, str], tests: dict[str, str], token
         judges=changed,
         must_fail=must_fail,
         matchers=matchers,
+        tools=tools(text for path, text in judging.items() if path.endswith(".py")),
     )
 
 

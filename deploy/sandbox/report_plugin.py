@@ -1,11 +1,13 @@
 """Runs pytest in the candidate's process and tells the runner, on a pipe, what became of each test."""
 
 import builtins
+import importlib
 import json
 import os
 import sys
 import unittest
 from collections.abc import Collection, Mapping, Sequence
+from types import ModuleType
 
 import pytest
 
@@ -21,9 +23,10 @@ MAY_REPLACE = frozenset({"print", "input", "open", "breakpoint", "_"})
 class Reporter:
     """A pytest plugin; the runner believes no report that was not announced, and no run without an end."""
 
-    def __init__(self, report: int) -> None:
+    def __init__(self, report: int, tools: Collection[str]) -> None:
         self._report = report
-        self._tools = _tools()
+        self._modules = [module for name in sorted(tools) for module in _imported(name)]
+        self._tools = _tools(self._modules)
 
     def _tell(self, **record: object) -> None:
         rest = json.dumps(record).encode() + b"\n"
@@ -55,7 +58,7 @@ class Reporter:
 
     def pytest_runtest_logfinish(self) -> None:
         """After a test the tools that tests are made with are what they were."""
-        for name, tool in _tools().items():
+        for name, tool in _tools(self._modules).items():
             if self._tools.get(name, tool) is not tool:
                 self._tell(kind="replaced", id=name)
 
@@ -64,7 +67,15 @@ class Reporter:
         self._tell(kind="finished", status=int(exitstatus))
 
 
-def _tools() -> dict[str, object]:
+def _imported(name: str) -> list[ModuleType]:
+    """A standard module, where this Python has it."""
+    try:
+        return [importlib.import_module(name)]
+    except ImportError:
+        return []
+
+
+def _tools(modules: Sequence[ModuleType]) -> dict[str, object]:
     """What tests judge with, by name."""
     places: dict[str, Mapping[str, object]] = {
         "": {name: tool for name, tool in vars(builtins).items() if name not in MAY_REPLACE and name[:2] != "__"},
@@ -73,10 +84,14 @@ def _tools() -> dict[str, object]:
         "raises.": vars(pytest.RaisesExc),
         "approx.": vars(type(pytest.approx(1.0))),
     }
+    for module in modules:
+        places[f"{module.__name__}."] = {name: tool for name, tool in vars(module).items() if callable(tool)}
     return {f"{place}{name}": tool for place, tools in places.items() for name, tool in tools.items()}
 
 
-def run(arguments: Sequence[str], folders: Sequence[str], matchers: Collection[str], report: int) -> int:
+def run(
+    arguments: Sequence[str], folders: Sequence[str], matchers: Collection[str], tools: Collection[str], report: int
+) -> int:
     """Run pytest here and give its exit code. `folders` come last on the path: they can't stand in for pytest."""
     setattr(builtins, control.JUDGE, contrary.Judge(matchers))
     sys.argv = ["pytest"]
@@ -88,7 +103,7 @@ def run(arguments: Sequence[str], folders: Sequence[str], matchers: Collection[s
     sys.dont_write_bytecode = True
     sys.pycache_prefix = "/opt/golden/no-bytecode"
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    code = pytest.main(list(arguments), plugins=[Reporter(report)])
+    code = pytest.main(list(arguments), plugins=[Reporter(report, tools)])
     sys.stdout.flush()
     sys.stderr.flush()
     return int(code)

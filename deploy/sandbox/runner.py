@@ -107,7 +107,7 @@ def command_work(command: list[str]) -> standby.Work:
 def pytest_work(plan: judge.Plan) -> standby.Work:
     """What the candidate's process does for a pytest form, and all that it is told of the judging."""
     folders = [workspace.ROOT, *(str(Path(workspace.ROOT, path).parent) for path in plan.test_files)]
-    return partial(_run_pytest, plan.arguments, list(dict.fromkeys(folders)), plan.matchers)
+    return partial(_run_pytest, plan.arguments, list(dict.fromkeys(folders)), plan.matchers, plan.tools)
 
 
 def _run_command(command: list[str], _report: int) -> int:
@@ -120,12 +120,14 @@ def _run_command(command: list[str], _report: int) -> int:
     return EXIT_NOT_FOUND
 
 
-def _run_pytest(arguments: tuple[str, ...], folders: list[str], matchers: frozenset[str], report: int) -> int:
+def _run_pytest(
+    arguments: tuple[str, ...], folders: list[str], matchers: frozenset[str], tools: frozenset[str], report: int
+) -> int:
     from deploy.sandbox import report_plugin
 
     os.environ.update(ENVIRONMENT)
     os.chdir(workspace.ROOT)
-    return report_plugin.run(arguments, folders, matchers, report)
+    return report_plugin.run(arguments, folders, matchers, tools, report)
 
 
 def seen_isolation() -> str:

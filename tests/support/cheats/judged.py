@@ -92,6 +92,35 @@ from double import double
 def test_double():
     assert double(2) == 4
 """
+MESSAGES = """
+from double import double
+CASES = [((1,), 2), ((2,), 4)]
+def test_double():
+    for args, expected in CASES:
+        result = double(*args)
+        assert result == expected, f"{args}: {result} != {expected}"
+"""
+RECORDS = """
+import pytest
+from double import double
+CASES = [{"in": 1, "out": 2}, {"in": "a", "out": "aa"}]
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["in"]))
+def test_double(case):
+    assert double(case["in"]) == case["out"]
+"""
+CHOICES = """
+from double import double
+def test_double():
+    assert double(3) in (6, 9)
+    assert "aa" in double("a")
+"""
+LIBRARY = """
+import json, math
+from double import double
+def test_double():
+    assert math.isclose(double(0.1), 0.2)
+    assert json.loads(json.dumps(double([1]))) == [1, 1]
+"""
 WRONG = """
 def double(x):
     return 0

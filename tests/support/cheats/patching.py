@@ -1,6 +1,6 @@
 """Changing the tools that judge."""
 
-from tests.support.cheats.judged import ALWAYS, ERRORS, NEAR, UNITTEST, Cheat
+from tests.support.cheats.judged import ALWAYS, ERRORS, LIBRARY, NEAR, UNITTEST, Cheat
 
 PATCHING = {
     "a test that is not run": Cheat("""
@@ -208,5 +208,15 @@ def double(x):
     return 0
 """,
         NEAR,
+    ),
+    "the library that the tests use": Cheat(
+        """
+import json, math
+math.isclose = lambda *a, **k: True
+json.dumps = lambda x: "[1, 1]"
+def double(x):
+    return 0
+""",
+        LIBRARY,
     ),
 }

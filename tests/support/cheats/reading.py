@@ -1,6 +1,6 @@
 """Answers read out of the tests."""
 
-from tests.support.cheats.judged import ERRORS, LOOP, READ, TABLE, TRUTH, UNITTEST, Cheat
+from tests.support.cheats.judged import CHOICES, ERRORS, LOOP, MESSAGES, READ, RECORDS, TABLE, TRUTH, UNITTEST, Cheat
 
 READING = {
     "the answers read from the file": Cheat(
@@ -91,5 +91,38 @@ def double(x):
     return dict((eval(a), eval(b)) for a, b in re.findall(r'double\((.*?)\), (.*?)(?:\)|, flipped)', source))[x]
 """,
         UNITTEST,
+    ),
+    "the answer of an assertion with a message": Cheat(
+        """
+import sys
+def double(x):
+    return sys._getframe(1).f_locals["expected"]
+""",
+        MESSAGES,
+    ),
+    "the table of an assertion with a message": Cheat(
+        """
+import sys
+def double(x):
+    return dict((args[0], expected) for args, expected in sys._getframe(1).f_globals["CASES"])[x]
+""",
+        MESSAGES,
+    ),
+    "a field of the test's case": Cheat(
+        """
+import sys
+def double(x):
+    return sys._getframe(1).f_locals["case"]["out"]
+""",
+        RECORDS,
+    ),
+    "one of the choices": Cheat(
+        r"""
+import inspect, re
+def double(x):
+    line = inspect.stack()[1].code_context[0]
+    return re.findall(r'"(.*?)"', line)[0] if x == "a" else int(re.findall(r"[(](\d+), ", line)[0])
+""",
+        CHOICES,
     ),
 }
