@@ -36,12 +36,21 @@ class Permission(StrEnum):
 
 @dataclass(frozen=True)
 class Principal:
-    """Who asks, from a verified token."""
+    """Who asks, from a verified token.
+
+    Attributes:
+        issued_at, expires_at: the token's, in seconds since 1970; what has neither counts as expired.
+        issuer, kid: whose key signed it.
+    """
 
     sub: str
     role: Role
     tenant: str
     jti: str
+    issued_at: int = 0
+    expires_at: int = 0
+    issuer: str = ""
+    kid: str = ""
 
 
 @dataclass(frozen=True)

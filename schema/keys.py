@@ -1,14 +1,16 @@
 """The Ed25519 keys that sign access tokens, in files of `settings.keys_folder`.
 
-`signing.pem` signs. Every `retired-*.pem` beside it is still accepted, so that a rotation can overlap.
+`signing.pem` signs. Every `retired-*.pem` beside it is still accepted, until it is forgotten: so rotations overlap.
 """
 
 import base64
 import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +40,7 @@ class SigningKey:
 def ensure_signing_key(folder: Path) -> SigningKey:
     """The key that signs tokens; made if there is none. Processes that start at once agree on one."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _check_folder(folder)
     path = folder / SIGNING_KEY
     if not path.exists():
         _make_key(path)
@@ -46,9 +49,36 @@ def ensure_signing_key(folder: Path) -> SigningKey:
 
 def read_public_keys(folder: Path) -> dict[str, Ed25519PublicKey]:
     """Every public key whose tokens are accepted, by `kid`."""
-    paths = [folder / SIGNING_KEY, *sorted(folder.glob(RETIRED_KEYS))]
-    keys = [_read_key(path) for path in paths if path.exists()]
+    _check_folder(folder)
+    keys = [_read_key(path) for path in _key_files(folder)]
     return {key.kid: key.private.public_key() for key in keys}
+
+
+def rotate(folder: Path) -> SigningKey:
+    """A new key signs from now on; the one that did is accepted until somebody forgets it."""
+    with _changing(folder):
+        old = ensure_signing_key(folder)
+        # The second name comes first: whoever reads in between still finds the old key.
+        with contextlib.suppress(FileExistsError):
+            os.link(folder / SIGNING_KEY, folder / f"retired-{old.kid}.pem")
+        write_secret_file(folder / SIGNING_KEY, _new_key())
+        return ensure_signing_key(folder)
+
+
+def forget(folder: Path, kid: str) -> None:
+    """No token of this retired key is accepted any more, at any gateway, within seconds.
+
+    Raises:
+        SettingsError: it is the key that signs, or no key here.
+    """
+    with _changing(folder):
+        if ensure_signing_key(folder).kid == kid:
+            raise SettingsError(f"{kid} is the key that signs: rotate first, then forget it")
+        found = [path for path in _key_files(folder) if _read_key(path).kid == kid]
+        if not found:
+            raise SettingsError(f"there is no key {kid!r} in {folder}")
+        for path in found:
+            path.unlink()
 
 
 def public_jwk(kid: str, key: Ed25519PublicKey) -> dict[str, str]:
@@ -71,9 +101,33 @@ def write_secret_file(path: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def _changing(folder: Path) -> Iterator[None]:
+    """One change at a time, or a key that has signed already could be lost."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _key_files(folder: Path) -> list[Path]:
+    return [path for path in (folder / SIGNING_KEY, *sorted(folder.glob(RETIRED_KEYS))) if path.exists()]
+
+
+def _check_folder(folder: Path) -> None:
+    if stat.S_IMODE(folder.stat().st_mode) & 0o002:
+        raise SettingsError(f"everybody can put keys into {folder}: run chmod 700 on it, and look at what is there")
+
+
+def _new_key() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
 def _make_key(path: Path) -> None:
-    content = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    draft = _write_draft(path, content)
+    draft = _write_draft(path, _new_key())
     try:
         # A link, unlike a rename, never replaces the key that another process has just made.
         with contextlib.suppress(FileExistsError):

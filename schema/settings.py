@@ -2,18 +2,31 @@
 
 import hashlib
 import os
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from pydantic import Field, PositiveInt, SecretStr, field_validator
+from pydantic import Field, PositiveInt, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MAX_SOCKET_PATH = 100
 """A Unix socket's path must fit into 108 bytes; some are kept for the file's name variants."""
 
+OWN_ISSUER = "golden"
+ASYMMETRIC_ALGORITHMS = (
+    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    *("ES256", "ES384", "ES512", "EdDSA"),
+)
+
 Network = IPv4Network | IPv6Network
+
+DEFAULT_RATE_LIMITS = {
+    "admin": 100, "operator": 60, "developer": 30, "approver": 20, "viewer": 5, "unauthenticated": 30,
+}  # fmt: skip
+"""Requests a minute of a principal by its role; `unauthenticated` is failed authentications of a client address."""
+
+PerMinute = Annotated[int, Field(ge=1, le=10_000)]
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -55,23 +68,81 @@ class Settings(BaseSettings):
     sandbox_images: Annotated[dict[str, str], NoDecode] = {"default": "golden-sandbox:1"}
     sandbox_per_minute: Annotated[int, Field(ge=1, le=10_000)] = 10
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
+    rate_limits: Annotated[dict[str, PerMinute], NoDecode] = DEFAULT_RATE_LIMITS
+    audit_anchor: Path | None = None
 
     tenant_slots: PositiveInt = 8
     reconcile_seconds: PositiveInt = 10
 
-    issuer: str = "golden"
+    issuer: str = OWN_ISSUER
     audience: str = "golden"
+    algorithms: Annotated[tuple[str, ...], NoDecode] = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
+    jwks_url: str | None = None
+    jwks_seconds: PositiveInt = 300
+    role_claim: str = "role"
+    role_map: Annotated[dict[str, str], NoDecode] = {}
+    tenant_claim: str = "tenant"
+    jti_claim: str = "jti"
+    token_types: Annotated[tuple[str, ...], NoDecode] = ("JWT", "at+jwt")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("home")
+    @field_validator("home", "audit_anchor")
     @classmethod
-    def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().absolute()
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path and path.expanduser().absolute()
 
     @field_validator("sandbox_images", mode="before")
     @classmethod
     def _parse_images(cls, value: Any) -> Any:
         return _parse_pairs(value)
+
+    @field_validator("role_map", mode="before")
+    @classmethod
+    def _parse_roles(cls, value: Any) -> Any:
+        return _parse_pairs(value)
+
+    @field_validator("algorithms", "token_types", mode="before")
+    @classmethod
+    def _parse_names(cls, value: Any) -> Any:
+        return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("issuer", "audience", "role_claim", "tenant_claim", "jti_claim")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        if not value or value != value.strip() or not value.isprintable():
+            raise ValueError("must be a name: without one, tokens that are meant for others would be taken")
+        return value
+
+    @field_validator("algorithms")
+    @classmethod
+    def _asymmetric(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unsafe = [name for name in value if name not in ASYMMETRIC_ALGORITHMS]
+        if unsafe or not value:
+            told = f"{unsafe[0]!r} is not one of them" if unsafe else "none is named"
+            raise ValueError(f"must be of {', '.join(ASYMMETRIC_ALGORITHMS)}: {told}")
+        return value
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _encrypted(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        try:
+            url = urlsplit(value)
+            loopback = url.hostname is not None and is_loopback(url.hostname)
+            usable = bool(url.hostname) and not url.username and not url.fragment and (url.port or 1) > 0
+        except ValueError:
+            usable = loopback = False
+        if not usable or not (url.scheme == "https" or (url.scheme == "http" and loopback)):
+            raise ValueError("must be an https URL without a password: who can change the keys makes the tokens")
+        if info.data.get("issuer") == OWN_ISSUER:
+            raise ValueError(f"needs GOLDEN_ISSUER, the provider's issuer; {OWN_ISSUER!r} is ours")
+        return value
+
+    @field_validator("rate_limits", mode="before")
+    @classmethod
+    def _parse_limits(cls, value: Any) -> Any:
+        return _parse_limits(value)
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
@@ -112,6 +183,11 @@ class Settings(BaseSettings):
         return f"postgresql+psycopg://golden_{role}@/golden?host={quote(str(self.postgres_socket), safe='/')}"
 
     @property
+    def own_issuer(self) -> str:
+        """The issuer of the tokens that our own keys sign: beside an identity provider it has its own name."""
+        return OWN_ISSUER if self.jwks_url else self.issuer
+
+    @property
     def keys_folder(self) -> Path:
         return self.home / "keys"
 
@@ -119,6 +195,11 @@ class Settings(BaseSettings):
     def keyring_file(self) -> Path:
         """The keys of payloads and columns."""
         return self.keys_file or self.keys_folder / "ring.json"
+
+    @property
+    def audit_anchor_file(self) -> Path:
+        """Where the signed heads of the audit chains are kept."""
+        return self.audit_anchor or self.home / "audit-anchor.jsonl"
 
     @property
     def token_file(self) -> Path:
@@ -145,6 +226,8 @@ class Settings(BaseSettings):
                 value = "(text)"
             if isinstance(value, tuple):
                 value = ",".join(map(str, value))
+            if field == "rate_limits":
+                value = ",".join(f"{name}={quota}" for name, quota in value.items())
             rows.append(
                 {
                     "name": name,
@@ -153,6 +236,16 @@ class Settings(BaseSettings):
                 }
             )
         return rows
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nothing but this machine is at `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _parse_pairs(value: Any) -> Any:
@@ -166,6 +259,17 @@ def _parse_pairs(value: Any) -> Any:
             raise ValueError(f"{item!r} must be NAME=VALUE, several separated by commas")
         pairs[name.strip()] = text.strip()
     return pairs
+
+
+def _parse_limits(value: Any) -> Any:
+    """`viewer=5,approver=20` over the defaults; a name that is none of theirs is an error."""
+    pairs = _parse_pairs(value)
+    if not isinstance(pairs, dict):
+        return pairs
+    unknown = sorted(set(map(str, pairs)) - set(DEFAULT_RATE_LIMITS))
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is not one of {', '.join(DEFAULT_RATE_LIMITS)}")
+    return DEFAULT_RATE_LIMITS | pairs
 
 
 def _parse_networks(value: Any) -> Any:
