@@ -203,6 +203,7 @@ while made < 100_000 and call(68, 0, 0o600) == "allowed" and call(64, 0, 1, 0o60
 print("done")
 """,
         (None, "oom", "timeout"),
+        given={"seconds": 2},
     ),
     Abuse("a core file", "import os\nos.abort()\n", stdout=""),
     Abuse("a core file of a test", "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", stdout=""),
