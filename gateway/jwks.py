@@ -1,7 +1,5 @@
 """The keys of an identity provider: a JWK set, of which only sound keys are taken, each for one algorithm."""
 
-import base64
-import binascii
 from collections import Counter
 from collections.abc import Collection
 from typing import Any
@@ -10,7 +8,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from gateway.strict_json import Malformed, parse_json
-from gateway.token_form import is_name
+from gateway.token_form import decode_base64url, is_name
 from gateway.token_keys import PublicKey, VerifyingKey
 
 MAX_KEYS = 50
@@ -64,15 +62,15 @@ def _read_member(member: Any) -> tuple[str, VerifyingKey]:
         raise UnusableKey("it has no kid")
     if not _PRIVATE.isdisjoint(member):
         raise UnusableKey("it is not a public key")
-    if member.get("use", "sig") != "sig" or "verify" not in member.get("key_ops", ["verify"]):
-        raise UnusableKey("it is for another use than signatures")
     try:
+        if member.get("use", "sig") != "sig" or "verify" not in member.get("key_ops", ["verify"]):
+            raise UnusableKey("it is for another use than signatures")
         public, default, possible = _read_public(member)
-    except (ValueError, TypeError, binascii.Error, UnicodeEncodeError):
+        algorithm = member.get("alg", default)
+        if algorithm not in possible:
+            raise UnusableKey("its alg is not one of its kty and crv")
+    except (ValueError, TypeError):
         raise UnusableKey("it is malformed") from None
-    algorithm = member.get("alg", default)
-    if algorithm not in possible:
-        raise UnusableKey("its alg is not one of its kty and crv")
     return member["kid"], VerifyingKey(public, algorithm)
 
 
@@ -101,6 +99,7 @@ def _read_integer(member: dict[str, Any], name: str) -> int:
 
 def _read_bytes(member: dict[str, Any], name: str) -> bytes:
     text = member.get(name)
-    if not isinstance(text, str):
+    content = decode_base64url(text) if isinstance(text, str) else None
+    if content is None:
         raise UnusableKey(f"it has no {name}")
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    return content

@@ -10,6 +10,7 @@ from gateway.strict_json import Malformed, parse_json
 LONGEST_TOKEN = 8_192
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]{2,}(?:\.[A-Za-z0-9_-]{2,}){2}")
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 _NAME = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -31,7 +32,7 @@ def read_form(unverified_text: str) -> UnverifiedToken | None:
     """The parts of a JWS in compact form whose header names an algorithm and a key; None for anything else."""
     if len(unverified_text) > LONGEST_TOKEN or not _COMPACT.fullmatch(unverified_text):
         return None
-    segments = [_decode(segment) for segment in unverified_text.split(".")]
+    segments = [decode_base64url(segment) for segment in unverified_text.split(".")]
     header, claims = (_read_object(content) for content in segments[:2])
     if header is None or claims is None or segments[2] is None:
         return None
@@ -45,8 +46,9 @@ def is_name(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
-def _decode(segment: str) -> bytes | None:
-    if len(segment) % 4 == 1:
+def decode_base64url(segment: str) -> bytes | None:
+    """The bytes of a text that is the only one for them; None for any other text."""
+    if len(segment) % 4 == 1 or not _BASE64URL.fullmatch(segment):
         return None
     content = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     # Bits that decoding drops would make two texts of one token.
