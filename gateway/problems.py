@@ -72,9 +72,14 @@ INVALID_REQUEST = ProblemKind("invalid-request", 422, "The request is not valid"
 RATE_LIMITED = ProblemKind("rate-limited", 429, "Too many requests came from there")
 INTERNAL_ERROR = ProblemKind("internal-error", 500, "Something went wrong here")
 DATABASE_UNAVAILABLE = ProblemKind("database-unavailable", 503, "The database does not answer")
+OVERLOADED = ProblemKind("overloaded", 503, "Too many requests are waiting")
+AUDIT_UNAVAILABLE = ProblemKind("audit-unavailable", 503, "What was asked for could not be recorded")
 KEY_MISSING = ProblemKind("key-missing", 503, "A key of the key ring is missing here")
 TEMPORAL_UNAVAILABLE = ProblemKind("temporal-unavailable", 503, "The engine does not answer")
 SANDBOX_UNAVAILABLE = ProblemKind("sandbox-unavailable", 503, "No sandbox can run this now")
+IDENTITY_PROVIDER_UNAVAILABLE = ProblemKind(
+    "identity-provider-unavailable", 503, "The identity provider does not answer"
+)
 NOT_MIGRATED = ProblemKind("not-migrated", 503, "The database lacks this release's tables")
 
 KINDS = tuple(value for value in list(globals().values()) if isinstance(value, ProblemKind))

@@ -12,6 +12,7 @@ MAX_SEQUENCE = 2**31 - 1
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TRACE_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _BEARER = re.compile(r"bearer +([^ ]+)", re.IGNORECASE)
 
@@ -27,6 +28,14 @@ def read_request_id(headers: Headers) -> str:
     """The client's `X-Request-Id` where it is a sensible one, else a new one."""
     unverified_id = headers.get("x-request-id", "")
     return unverified_id if _REQUEST_ID.fullmatch(unverified_id) else str(uuid7())
+
+
+def read_trace_id(headers: Headers) -> str | None:
+    """The trace id of a valid W3C `traceparent`."""
+    values = headers.getlist("traceparent")
+    match = _TRACE_PARENT.fullmatch(values[0]) if len(values) == 1 else None
+    # The first version has nothing after its four fields; later ones may.
+    return match[1] if match and not (match[2] and values[0].startswith("00")) else None
 
 
 def read_bearer(headers: Headers) -> str | None:

@@ -1,7 +1,7 @@
 """The audit log: one hash chain a tenant, to which records are appended in groups, and never changed.
 
 The database writes the chain (`audit_append` in migration 0002); `recompute` is the same hash in Python, so that a
-chain can be verified without believing the database that holds it.
+chain can be verified without believing the database that holds it (`schema/audit_check.py`).
 """
 
 import hashlib
@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schema.messages.base import Message, TextRef
+from schema.tables import audit_heads
 from schema.texts import canonical_json, digest_of, storable
 
 PLATFORM = "*"
@@ -68,6 +69,14 @@ class ChainedRecord(AuditRecord):
     hash: TextRef
 
 
+class Head(Message):
+    """How long a chain is, and the hash of its last record."""
+
+    tenant: str
+    sequence: int
+    hash: TextRef
+
+
 def payload_digest(payload: Any) -> str:
     """SHA-256 of the canonical JSON of a payload, hexadecimal."""
     return digest_of(canonical_json(payload))
@@ -76,13 +85,21 @@ def payload_digest(payload: Any) -> str:
 async def append(connection: AsyncConnection, tenant: str, records: Sequence[AuditRecord]) -> int:
     """Append records in their order, in the transaction of the act that they tell; returns the chain's new length.
 
-    The chain is held until that transaction ends: append last. If this fails, so must the act.
+    The chain is held until that transaction ends: append last, and to one chain, or to several in the order of their
+    names. So whoever waits for a chain holds nothing that the one who has it still wants, and nobody waits for ever.
+    If this fails, so must the act.
     """
     entries = json.dumps([record.model_dump() for record in records])
     appended = await connection.execute(
         text("SELECT audit_append(:tenant, CAST(:entries AS jsonb))"), {"tenant": tenant, "entries": entries}
     )
     return int(appended.scalar_one())
+
+
+async def read_heads(connection: AsyncConnection) -> list[Head]:
+    """The heads of all chains that the connection may see and that have a record."""
+    found = await connection.execute(select(audit_heads).where(audit_heads.c.sequence > 0))
+    return [Head.model_validate(dict(row._mapping)) for row in found]
 
 
 def recompute(record: ChainedRecord, previous: str) -> str:

@@ -1,0 +1,162 @@
+"""Whether an audit chain is what was written: recomputed from its first record on, and held against its anchors."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Row, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from schema.anchor import Anchors
+from schema.audit import GENESIS, ChainedRecord, recompute
+from schema.messages.base import Message
+from schema.tables import audit_heads, audit_records
+
+PAGE = 500
+UNANCHORED_AFTER = timedelta(minutes=1)
+"""A gateway anchors each second: what is older than this and not anchored should be."""
+
+Kind = Literal["missing", "twice", "edited", "misplaced", "rewritten", "cut", "head", "unanchored", "anchors"]
+
+
+class Finding(Message):
+    """What is wrong with a chain, or with the anchors (then without a record).
+
+    Attributes:
+        record: the first one that is bad, or is missing.
+    """
+
+    kind: Kind
+    record: int | None
+    message: str
+
+
+class ChainReport(Message):
+    """What came of checking one chain.
+
+    Attributes:
+        records: how many there are, up to the first bad one.
+        hash: of the last good one.
+        anchored: the last good record that an anchor vouches for; nothing vouches for what comes after it.
+    """
+
+    tenant: str
+    intact: bool
+    records: int
+    hash: str
+    anchored: int
+    findings: tuple[Finding, ...]
+
+
+async def chains_of(connection: AsyncConnection, anchors: Anchors) -> list[str]:
+    """The tenants of every chain that there is, or was."""
+    found = await connection.execute(text("SELECT tenant FROM audit_heads UNION SELECT tenant FROM audit_records"))
+    return sorted({*found.scalars(), *anchors.heads})
+
+
+async def check_chain(connection: AsyncConnection, tenant: str, anchors: Anchors) -> ChainReport:
+    """Recompute one chain, in pages; records that are appended meanwhile are no fault."""
+    known = anchors.heads.get(tenant, {})
+    before = await _head(connection, tenant)
+    walk = _Walk(known)
+    query = select(audit_records).where(audit_records.c.tenant == tenant)
+    ordered = query.order_by(audit_records.c.sequence, audit_records.c.at)
+    async with connection.stream(ordered, execution_options={"yield_per": PAGE}) as rows:
+        async for row in rows:
+            if not walk.step(row):
+                break
+    findings = list(filter(None, [walk.finding or walk.end(before, await _head(connection, tenant))]))
+    findings += [Finding(kind="anchors", record=None, message=fault) for fault in anchors.faults[:10]]
+    if not anchors.present and walk.count:
+        message = "there are no anchors: a chain that was cut or rewritten as a whole looks intact"
+        findings.append(Finding(kind="anchors", record=None, message=message))
+    elif walk.finding is None and walk.oldest_unanchored and _now() - walk.oldest_unanchored > UNANCHORED_AFTER:
+        message = f"no anchor vouches for records {walk.anchored + 1} to {walk.count}: was the anchors' end cut off?"
+        findings.append(Finding(kind="unanchored", record=walk.anchored + 1, message=message))
+    return ChainReport(
+        tenant=tenant,
+        intact=not findings,
+        records=walk.count,
+        hash=walk.hash,
+        anchored=walk.anchored,
+        findings=tuple(findings),
+    )
+
+
+class _Walk:
+    """Goes along a chain to the first record that is not what it should be."""
+
+    def __init__(self, anchored: Mapping[int, str]) -> None:
+        self.count = 0
+        self.hash = GENESIS
+        self.anchored = 0
+        self.oldest_unanchored: datetime | None = None
+        self.finding: Finding | None = None
+        self._anchors = anchored
+
+    def step(self, row: Row[Any]) -> bool:
+        """Whether this record is the next one, and as it was written."""
+        self.finding = self._fault_of(row)
+        if self.finding is not None:
+            return False
+        self.count, self.hash = row.sequence, row.hash
+        if self.count in self._anchors:
+            self.anchored, self.oldest_unanchored = self.count, None
+        elif self.oldest_unanchored is None:
+            self.oldest_unanchored = row.at
+        return True
+
+    def end(self, before: tuple[int, str], after: tuple[int, str]) -> Finding | None:
+        """What is wrong where the records end: they must reach as far as the head and every anchor say."""
+        longest = max(self._anchors, default=0)
+        if self.count < max(longest, before[0]):
+            vouching = "the anchors say" if longest >= before[0] else "its head says"
+            message = f"there are {self.count} records, and {vouching} there were {max(longest, before[0])}"
+            if self.anchored < self.count:
+                message += f"; after record {self.anchored} no anchor vouches for any"
+            return Finding(kind="cut", record=self.count + 1, message=message)
+        if self.count > after[0]:
+            message = f"there are records after {after[0]}, where the chain's head is: they were not appended"
+            return Finding(kind="head", record=after[0] + 1, message=message)
+        if self.count == after[0] and self.hash != after[1]:
+            return Finding(kind="head", record=self.count, message="the chain's head has another hash than its record")
+        return None
+
+    def _fault_of(self, row: Row[Any]) -> Finding | None:
+        number = self.count + 1
+        if row.sequence > number:
+            return Finding(kind="missing", record=number, message=f"{_span(number, row.sequence - 1)} not there")
+        if row.sequence < number:
+            message = f"there are two records {row.sequence}: the chain forks"
+            return Finding(kind="twice", record=row.sequence, message=message)
+        if row.previous != self.hash:
+            message = f"record {number} does not follow the one before it: one of them was put in or moved"
+            return Finding(kind="misplaced", record=number, message=message)
+        if recompute(ChainedRecord.model_construct(**row._mapping), self.hash) != row.hash:
+            return Finding(kind="edited", record=number, message=f"record {number} is not as it was written")
+        if self._anchors.get(number, row.hash) != row.hash:
+            first = self.anchored + 1
+            message = f"{_span(first, number)} not what was anchored: the chain was written anew from there on"
+            return Finding(kind="rewritten", record=first, message=message)
+        return None
+
+
+def _span(first: int, last: int) -> str:
+    return f"record {first} is" if first == last else f"records {first} to {last} are"
+
+
+async def _head(connection: AsyncConnection, tenant: str) -> tuple[int, str]:
+    found = await connection.execute(
+        select(audit_heads.c.sequence, audit_heads.c.hash).where(audit_heads.c.tenant == tenant)
+    )
+    row = found.one_or_none()
+    return (row.sequence, row.hash) if row else (0, GENESIS)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def all_intact(reports: Sequence[ChainReport]) -> bool:
+    """Whether nothing was found."""
+    return all(report.intact for report in reports)
