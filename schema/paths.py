@@ -27,6 +27,8 @@ def check_workspace_path(path: str) -> str:
         raise ValueError('a path must use forward slashes and none of \\ : * ? " < > |')
     if path.startswith("/"):
         raise ValueError("a path must be relative to the workspace: remove the leading slash")
+    if path.startswith("~"):
+        raise ValueError("a path must not begin with a tilde, which some programs take for a home folder")
     parts = path.split("/")
     if len(parts) > MAX_DEPTH:
         raise ValueError(f"a path must not be deeper than {MAX_DEPTH} folders")
