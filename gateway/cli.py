@@ -11,12 +11,13 @@ from typing import Annotated
 import typer
 
 from deploy.local import commands as stack_commands
-from gateway import cli_tasks
+from gateway import cli_keys, cli_tasks
 from gateway.authorisation import EVERY_TENANT, Role
 from gateway.cli_settings import read_settings
 from gateway.client import CliError, ExitCode
 from gateway.terminal import line
 from schema.errors import GoldenError
+from schema.redaction import redact_text
 
 MAX_TTL = timedelta(days=366)
 
@@ -104,6 +105,7 @@ def gateway() -> None:
 
 
 cli_tasks.register(app)
+cli_keys.register(app)
 app.add_typer(tokens, name="token")
 app.add_typer(database, name="db")
 stack_commands.register(app)
@@ -115,10 +117,10 @@ def main() -> None:
         app()
     except CliError as error:
         for text in str(error).splitlines():
-            print(f"golden: {line(text)}", file=sys.stderr)
+            print(f"golden: {redact_text(line(text))}", file=sys.stderr)
         sys.exit(error.code)
     except GoldenError as error:
-        print(f"golden: {line(error)}", file=sys.stderr)
+        print(f"golden: {redact_text(line(error))}", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain about that again at exit.

@@ -1,6 +1,8 @@
 """The CLI's way to the gateway: HTTP, and errors as one clear line with an exit code."""
 
 import json
+import re
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
@@ -67,7 +69,8 @@ class GatewayClient:
             headers={"Authorization": f"Bearer {_read_token(settings)}", **_tenant_header(settings)},
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             # A proxy of the environment has no business between a machine and itself.
-            trust_env=not self.url.startswith(("http://127.", "http://localhost", "http://[::1]")),
+            trust_env=not re.match(r"https?://(127\.|localhost\b|\[::1])", self.url),
+            verify=_trusted(settings),
         )
 
     def submit(self, content: bytes, media_type: str, key: str) -> dict[str, Any]:
@@ -129,6 +132,16 @@ class GatewayClient:
 def task_path(task_id: str) -> str:
     """The path of the task that a person named."""
     return f"/v1/tasks/{quote(task_id.strip(), safe='')}"
+
+
+def _trusted(settings: Settings) -> ssl.SSLContext | bool:
+    """Who may have signed the gateway's certificate: GOLDEN_TLS_CA, or whom everybody trusts."""
+    if settings.tls_ca is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=settings.tls_ca)
+    except OSError as error:
+        raise CliError(f"GOLDEN_TLS_CA: cannot read {line(settings.tls_ca)}", ExitCode.USAGE) from error
 
 
 def _read_token(settings: Settings) -> str:

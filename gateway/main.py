@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Generator
 from typing import NoReturn
@@ -106,5 +107,17 @@ def make_server(settings: Settings, database: Database, temporal_client: Client)
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
     )
+    _load_certificate(config)
     return GatewayServer(config, app.state.services.feed)
+
+
+def _load_certificate(config: uvicorn.Config) -> None:
+    try:
+        config.load()
+    except (OSError, ValueError) as error:  # ssl's errors are OSErrors
+        raise SettingsError(f"GOLDEN_TLS_CERT, GOLDEN_TLS_KEY: can't be used: {error}") from None
+    if config.ssl is not None:
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -21,6 +21,7 @@ from schema.keyring import KeyRing
 from schema.messages.execution import SandboxExecutionInput, SandboxExecutionResult
 from schema.messages.steps import AgentTaskInput
 from schema.settings import Settings
+from schema.transport import read_profile
 
 ORCHESTRATOR_QUEUE = "orchestrator"
 PEER_HUB_QUEUE = "peer-hub"
@@ -54,8 +55,17 @@ async def connect(settings: Settings, *, lazy: bool = False, **options: Any) -> 
         data_converter=data_converter(KeyRing.from_settings(settings), settings.temporal_namespace),
         header_codec_behavior=HeaderCodecBehavior.CODEC,
         lazy=lazy,
+        **_transport(settings),
         **options,
     )
+
+
+def _transport(settings: Settings) -> dict[str, Any]:
+    """TLS, API key and headers of `TEMPORAL_*`; our own server on this machine has none of them."""
+    if settings.temporal_address is None:
+        return {}
+    named = ("tls", "api_key", "rpc_metadata")
+    return {name: value for name, value in read_profile(settings.temporal_environment).items() if name in named}
 
 
 async def start_task(client: Client, task_id: UUID, tenant: str, title: str) -> None:

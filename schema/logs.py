@@ -1,9 +1,13 @@
-"""JSON logs on standard output, one object a line."""
+"""JSON logs on standard output, one object a line, without secrets."""
 
 import logging
 import sys
+import threading
+from types import TracebackType
 
 import structlog
+
+from schema.redaction import redact_event
 
 
 def configure_logs(level: str, process: str) -> None:
@@ -27,6 +31,7 @@ def configure_logs(level: str, process: str) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                redact_event,
                 structlog.processors.JSONRenderer(),
             ],
         )
@@ -37,3 +42,11 @@ def configure_logs(level: str, process: str) -> None:
     for noisy in ("httpx", "httpcore", "temporalio.activity", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(process=process)
+    # What nobody catches would be printed as it is.
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda told: _log_uncaught(told.exc_type, told.exc_value, told.exc_traceback)
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    if error is not None:
+        logging.getLogger(__name__).critical("uncaught error", exc_info=(kind, error, trace))

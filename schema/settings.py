@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, PositiveInt, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from schema.transport import TransportSettings
 
 MAX_SOCKET_PATH = 100
 """A Unix socket's path must fit into 108 bytes; some are kept for the file's name variants."""
@@ -31,7 +33,7 @@ PerMinute = Annotated[int, Field(ge=1, le=10_000)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
-class Settings(BaseSettings):
+class Settings(TransportSettings):
     """Everything that can be set, with defaults that suit one machine (design §16)."""
 
     model_config = SettingsConfigDict(env_prefix="GOLDEN_", frozen=True, extra="ignore")
@@ -51,8 +53,6 @@ class Settings(BaseSettings):
 
     temporal_address: Annotated[str | None, Field(validation_alias="TEMPORAL_ADDRESS")] = None
     temporal_namespace: Annotated[str, Field(validation_alias="TEMPORAL_NAMESPACE")] = "default"
-
-    keys_file: Path | None = None
 
     database_url: SecretStr | None = None
     database_tenant_url: SecretStr | None = None
@@ -151,7 +151,8 @@ class Settings(BaseSettings):
 
     @property
     def gateway_url(self) -> str:
-        return self.url or f"http://127.0.0.1:{self.gateway_port}"
+        """Where the gateway is for its clients."""
+        return self.url or f"{self.scheme}://127.0.0.1:{self.gateway_port}"
 
     @property
     def temporal_target(self) -> str:
@@ -220,7 +221,7 @@ class Settings(BaseSettings):
         rows = []
         for field, info in type(self).model_fields.items():
             name = str(info.validation_alias or f"GOLDEN_{field}").upper()
-            value = getattr(self, field)
+            value = self.secret_files.get(field, getattr(self, field))
             if field == "models" and set(value) & set("{:\n"):
                 # Routes given as text may hold API keys.
                 value = "(text)"

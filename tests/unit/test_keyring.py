@@ -2,7 +2,10 @@
 
 import base64
 import json
+import os
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -178,3 +181,27 @@ def test_a_column_reads_what_was_written_before_there_was_a_ring(ring: KeyRing) 
 def test_a_spoilt_column_value_is_an_error_of_ours(ring: KeyRing, stored: str) -> None:
     with pytest.raises(GoldenError):
         unseal(ring, stored, "texts.body")
+
+
+def golden(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = (sys.executable, "-m", "gateway.cli", *arguments)
+    environment = {**os.environ, "GOLDEN_HOME": str(tmp_path)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_command_line_rotates_and_lists_and_shows_no_key(tmp_path: Path, ring: KeyRing) -> None:
+    first = ring.keys[0].key_id
+    second = golden(tmp_path, "keys", "rotate").stdout.strip()
+    listed = golden(tmp_path, "keys", "list")
+    shown = json.loads(golden(tmp_path, "keys", "list", "--json").stdout)["items"]
+    assert [(key["key_id"], key["active"]) for key in shown] == [(first, False), (second, True)]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [first, second]
+    assert ring.seal(b"", HERE).key_id == second
+    for entry in json.loads(file_of(tmp_path).read_text())["keys"].values():
+        assert entry["key"] not in listed.stdout + str(shown)
+
+
+def test_the_command_line_says_where_a_ring_is_missing(tmp_path: Path) -> None:
+    refused = golden(tmp_path, "keys", "list")
+    assert refused.returncode == 2
+    assert "golden keys rotate" in refused.stderr
