@@ -13,30 +13,38 @@ from starlette.responses import Response
 from starlette.routing import Route
 from temporalio.client import Client
 
-from gateway.authentication import KeyFolder, Verifier
+from gateway.authentication import Verifier
 from gateway.envelope import Envelope
 from gateway.feed import EventFeed
 from gateway.guard import serve
+from gateway.jwks_cache import JwksCache
 from gateway.messenger import Messenger
 from gateway.operations import Operation, PublicOperation
 from gateway.routes import OPERATIONS, PUBLIC_OPERATIONS
 from gateway.services import Services
+from gateway.token_keys import KeyFolder
 from schema.database import Database
-from schema.settings import Settings
+from schema.errors import SettingsError
+from schema.settings import Settings, is_loopback
 
 AnyOperation = Operation | PublicOperation
 
 
 def create_app(settings: Settings, database: Database, temporal_client: Client) -> Starlette:
     """The gateway as an ASGI application; `app.state.services` is what its handlers work with."""
+    check_exposure(settings)
     keys = KeyFolder(settings)
+    feed = EventFeed(settings)
+    verifier = Verifier(settings, keys, database, jwks=JwksCache(settings) if settings.jwks_url else None)
+    # A stream ends with the token that it was asked for with.
+    verifier.revocations.on_change(feed.wake_all)
     services = Services(
         settings=settings,
         database=database,
         temporal=temporal_client,
         keys=keys,
-        verifier=Verifier(settings, keys.find),
-        feed=EventFeed(settings),
+        verifier=verifier,
+        feed=feed,
         messenger=Messenger(),
     )
     app = Starlette(
@@ -50,18 +58,24 @@ def create_app(settings: Settings, database: Database, temporal_client: Client) 
     return app
 
 
+def check_exposure(settings: Settings) -> None:
+    """Raises SettingsError where debug logs, which tell more than is meant for many, would be of a public gateway."""
+    if settings.log_level == "debug" and not is_loopback(settings.gateway_host):
+        raise SettingsError("GOLDEN_LOG_LEVEL: debug is for a gateway on 127.0.0.1 only: GOLDEN_GATEWAY_HOST is not")
+
+
 @contextlib.asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     services: Services = app.state.services
-    listening = asyncio.create_task(services.feed.run())
+    listening = [asyncio.create_task(each) for each in (services.feed.run(), services.verifier.run())]
     try:
         yield
     finally:
         services.feed.stop()
         await services.messenger.close()
-        listening.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await listening
+        for task in listening:
+            task.cancel()
+        await asyncio.gather(*listening, return_exceptions=True)
 
 
 def _routes(services: Services) -> list[Route]:

@@ -61,11 +61,13 @@ async def _tell(call: Call, task_id: UUID, after: int) -> AsyncIterator[ServerSe
             yield ServerSentEvent(comment="the database does not answer", retry=COME_BACK_MS)
         if follower.stopping:
             yield ServerSentEvent(comment="this gateway stops", retry=COME_BACK_MS)
+        elif not _allowed(call):
+            yield ServerSentEvent(comment="the token is not valid any more", retry=COME_BACK_MS)
 
 
 async def _follow(call: Call, task_id: UUID, after: int, follower: Follower) -> AsyncIterator[TaskEvent]:
     """The events from `after` on. No connection to the database is held while waiting or sending."""
-    while not follower.stopping:
+    while not follower.stopping and _allowed(call):
         batch = await _read_batch(call, task_id, after)
         for event in batch.events:
             yield event
@@ -74,6 +76,11 @@ async def _follow(call: Call, task_id: UUID, after: int, follower: Follower) -> 
             return
         if len(batch.events) < BATCH:
             await follower.wait()
+
+
+def _allowed(call: Call) -> bool:
+    """Whether the stream's token has neither expired nor been revoked since."""
+    return call.services.verifier.still_good(call.principal)
 
 
 async def _read_batch(call: Call, task_id: UUID, after: int) -> _Batch:

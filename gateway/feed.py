@@ -69,7 +69,13 @@ class EventFeed:
     def stop(self) -> None:
         """Tell every follower that the gateway stops."""
         self.stopping = True
-        self._wake_all()
+        self.wake_all()
+
+    def wake_all(self) -> None:
+        """Have every follower look whether it goes on."""
+        for followers in self._followers.values():
+            for follower in followers:
+                follower.wake()
 
     async def run(self) -> None:
         """Listen until cancelled; connect again for as long as it takes."""
@@ -85,12 +91,7 @@ class EventFeed:
         async with connection:
             await connection.execute(b"LISTEN " + CHANNEL)
             # What was told while nobody listened is told by this.
-            self._wake_all()
+            self.wake_all()
             async for notification in connection.notifies():
                 for follower in self._followers.get(notification.payload, ()):
                     follower.wake()
-
-    def _wake_all(self) -> None:
-        for followers in self._followers.values():
-            for follower in followers:
-                follower.wake()

@@ -27,7 +27,7 @@ async def serve(operation: Operation, request: Request, services: Services) -> R
     """Answer a request: 429 by address, 401, 403, 413 and 415, 422, 404, 409, and only then the act."""
     if operation.address_limit is not None:
         await _take_permit(operation.address_limit, request, services)
-    principal = _authenticate(request, services)
+    principal = await _authenticate(request, services)
     _require(principal, operation.permission)
     body = await read_body(request, operation.takes) if operation.takes else None
     call = Call(
@@ -54,11 +54,11 @@ async def _take_permit(limit: RateLimit, request: Request, services: Services) -
     permit.require()
 
 
-def _authenticate(request: Request, services: Services) -> Principal:
+async def _authenticate(request: Request, services: Services) -> Principal:
     unverified_token = read_bearer(request.headers)
     if unverified_token is None:
         raise _unauthenticated("send one header Authorization: Bearer TOKEN", "")
-    outcome = services.verifier.authenticate(unverified_token)
+    outcome = await services.verifier.authenticate(unverified_token, request.state.request_id)
     if isinstance(outcome, Principal):
         return outcome
     raise _unauthenticated(outcome.reason, ', error="invalid_token"')

@@ -25,6 +25,7 @@ _GUARDED = (
     problems.INVALID_REQUEST,
     problems.INTERNAL_ERROR,
     problems.DATABASE_UNAVAILABLE,
+    problems.IDENTITY_PROVIDER_UNAVAILABLE,
     problems.KEY_MISSING,
 )
 _WITH_BODY = (

@@ -8,10 +8,11 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from temporalio.client import Client
 
-from gateway.authentication import KeyFolder, Verifier
+from gateway.authentication import Verifier
 from gateway.authorisation import Principal
 from gateway.feed import EventFeed
 from gateway.messenger import Messenger
+from gateway.token_keys import KeyFolder
 from gateway.values import read_task_id
 from schema.database import Database
 from schema.settings import Settings
