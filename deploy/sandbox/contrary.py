@@ -1,4 +1,4 @@
-"""Values that must not be equal to what a test expects, and the comparisons that they go into. Standard library only.
+"""Values that must not be equal to what a test expects. Standard library only.
 
 `flip` is its own inverse: a test file can hold the flipped value, and what was expected is still known.
 """
@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 MARK = "§"
@@ -17,40 +16,6 @@ MAX_DEPTH = 8
 MAX_VARIANTS = 24
 SCALARS = (bool, int, float, str, bytes)
 CONTAINERS = (list, tuple, dict, set, frozenset)
-OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "in": lambda item, container: item in container,
-    "not in": lambda item, container: item not in container,
-    "is": operator.is_,
-    "is not": operator.is_not,
-}
-REVERSED = {"<": ">", "<=": ">", ">": "<", ">=": "<"}
-
-
-ERRORS = (
-    (ValueError, TypeError),
-    (KeyError, IndexError),
-    (ZeroDivisionError, OverflowError),
-    (RuntimeError, LookupError),
-    (AttributeError, NameError),
-    (FileNotFoundError, PermissionError),
-    (NotImplementedError, StopIteration),
-)
-"""Errors that change places: a test that waits for one names the other."""
-OTHER_ERRORS = {one: other for pair in ERRORS for one, other in (pair, pair[::-1])}
-METHODS = {
-    "assertIn": "in",
-    "assertGreater": ">",
-    "assertGreaterEqual": ">=",
-    "assertLess": "<",
-    "assertLessEqual": "<=",
-}
-"""What a check of unittest's compares by, where that is not equality."""
 
 
 class Other:
@@ -94,134 +59,27 @@ def is_plain(value: Any) -> bool:
     return type(value) in (*SCALARS, *CONTAINERS)
 
 
-class Judge:
-    """What the changed tests call in place of a comparison.
-
-    True is answered only if the comparison holds, twice, and holds for none of the values that it must not hold for.
-    `matchers` names the tests' own classes that may be equal to what they like.
-    """
-
-    def __init__(self, matchers: Collection[str]) -> None:
-        self._own = frozenset(matchers)
-
-    def compare(self, values: Sequence[Any], operators: Sequence[str], flipped: Sequence[int] = ()) -> bool:
-        """A comparison `a < b == c`; the values at the places `flipped` stand flipped in the test's file."""
-        given = [_unflip(value) if place in flipped else value for place, value in enumerate(values)]
-        return all(self._pair(given[n], name, given[n + 1]) for n, name in enumerate(operators))
-
-    def true(self, value: Any) -> bool:
-        """What an assertion says without a comparison, where no line of the test tells that it is awaited."""
-        return bool(value) and bool(value)
-
-    def false(self, value: Any) -> bool:
-        """The same of `not`."""
-        return not value and not value
-
-    def error(self, error: type[BaseException]) -> type[BaseException]:
-        """The error that is awaited, for the one that stands in the test's file."""
-        return OTHER_ERRORS[error]  # type: ignore[index]
-
-    def method(self, method: Callable[..., Any], *values: Any, flipped: int = -1, **options: Any) -> None:
-        """A check of unittest's that raises; AssertionError if it also passes for what it must refuse."""
-        given = [_unflip(value) if place == flipped else value for place, value in enumerate(values[:2])]
-
-        def check(one: Any, other: Any) -> None:
-            method(one, other, *values[2:], **options)
-
-        for one, other in self._refused_by(check, METHODS.get(method.__name__, "=="), *given):
-            if _passes(check, one, other):
-                raise AssertionError(f"{method.__name__} passes for {one!r} and {other!r} as well")
-        check(*given)
-
-    def _refused_by(self, check: Callable[..., Any], name: str, left: Any, right: Any) -> Iterator[tuple[Any, Any]]:
-        """Pairs that this check of unittest's has to refuse."""
-        if name == "==":
-            for one, other in self._contrary_pairs(left, right):
-                # A wide tolerance may let even these pass.
-                if not (is_plain(right) and type(other) is type(right) and _passes(check, right, other)):
-                    yield one, other
-        elif name == "in" and not self._is_own(right) and not hasattr(right, "__next__"):
-            yield Other(), right
-        elif name in REVERSED and not _passes(check, right, right):
-            yield right, left
-
-    def _pair(self, left: Any, name: str, right: Any) -> bool:
-        compare = OPERATORS[name]
-        if name == "in" and hasattr(right, "__next__"):
-            # Looking twice would use it up.
-            return bool(compare(left, right))
-        for _ in range(2):
-            if any(_holds(compare, one, other) for compare, one, other in self._contraries(left, name, right)):
-                return False
-            if not compare(left, right):
-                return False
-        return True
-
-    def _contraries(self, left: Any, name: str, right: Any) -> Iterator[tuple[Callable[[Any, Any], Any], Any, Any]]:
-        """Comparisons that can't hold while `left name right` does."""
-        if name == "==":
-            for one, other in self._contrary_pairs(left, right):
-                yield operator.eq, one, other
-        elif name == "!=":
-            if not isinstance(left, float) and not self._is_own(left):
-                yield operator.ne, left, left
-        elif name in REVERSED:
-            yield OPERATORS[REVERSED[name]], left, right
-        elif name == "in":
-            if not self._is_own(right):
-                yield OPERATORS["in"], Other(), right
-            if not is_plain(left) and not self._is_own(left):
-                yield operator.eq, left, Other()
-
-    def _contrary_pairs(self, left: Any, right: Any) -> Iterator[tuple[Any, Any]]:
-        """Pairs that can't be equal while `left` and `right` are."""
-        if not self._has_own(left):
-            for other in _others(right):
-                yield left, other
-        if is_plain(right) and not self._has_own(right):
-            for other in _others(left):
-                yield other, right
-        for value in (left, right):
-            if not is_plain(value) and not self._is_own(value):
-                yield value, Other()
-
-    def _has_own(self, value: Any, depth: int = 0) -> bool:
-        """Whether a matcher of the tests' own is somewhere in it."""
-        if type(value) not in CONTAINERS or depth > MAX_DEPTH:
-            return self._is_own(value)
-        return any(self._has_own(item, depth + 1) for item in (value.values() if type(value) is dict else value))
-
-    def _is_own(self, value: Any) -> bool:
-        return bool(self._own) and type(value).__name__ in self._own
+def is_exact(value: Any, depth: int = 0) -> bool:
+    """Whether it is of built-in types all the way down, so that no comparison with it can lie."""
+    kind = type(value)
+    if kind in CONTAINERS and depth < MAX_DEPTH:
+        if kind is dict and not all(is_exact(key, depth + 1) for key in value):
+            return False
+        return all(is_exact(item, depth + 1) for item in (value.values() if kind is dict else value))
+    return kind in SCALARS or value is None or kind in (complex, range)
 
 
-def _holds(compare: Callable[[Any, Any], Any], one: Any, other: Any) -> bool:
-    """Whether it holds; a comparison that refuses what it is given does not."""
-    try:
-        return bool(compare(one, other))
-    except Exception:
-        return False
-
-
-def _passes(check: Callable[..., Any], *given: Any) -> bool:
-    try:
-        check(*given)
-    except Exception:
-        return False
-    return True
-
-
-def _others(value: Any) -> Iterator[Any]:
+def others(value: Any) -> Iterator[Any]:
+    """What a value is not: its variants, or those of what an `approx` expects."""
     if is_plain(value):
         yield from variants(value)
     elif _is_approx(value):
-        for other in variants(value.expected):
-            # A wide tolerance may let even these pass.
-            if not _holds(operator.eq, other, value):
-                yield _approx(value, other)
+        # A wide tolerance may let even these pass.
+        yield from (_approx(value, other) for other in variants(value.expected) if other != value)
 
 
-def _unflip(value: Any) -> Any:
+def unflip(value: Any) -> Any:
+    """What was flipped as it was; also within an `approx`."""
     return _approx(value, flip(value.expected)) if _is_approx(value) else flip(value)
 
 

@@ -2,8 +2,9 @@
 
 In each test file
 - every test ends in an assertion that fails with a token, so that a runner which reports passes is seen,
-- what is expected is another value (`deploy.sandbox.expected`), so that reading the answers gives wrong ones,
-- every comparison has to hold for the right value and for no other (`deploy.sandbox.contrary`).
+- what is expected is another value or put away (`deploy.sandbox.expected`), so that who reads the answers is wrong,
+- every comparison is asked of a witness, which notices one that holds for what it must not (`deploy.sandbox.witness`)
+  and gives the token only if there was none.
 
 An honest program brings every test to its last line: it fails, with the token, and nothing else does.
 """
@@ -14,20 +15,11 @@ import ast
 import copy
 from collections.abc import Iterator
 
-from deploy.sandbox.contrary import METHODS, OPERATORS, OTHER_ERRORS
-from deploy.sandbox.expected import (
-    Function,
-    Sources,
-    Use,
-    flip_literal,
-    is_approx_call,
-    is_disjoint,
-    is_literal,
-    use_of,
-)
+from deploy.sandbox.bindings import Function, statements_of
+from deploy.sandbox.expected import WITNESS, Places, Sources
+from deploy.sandbox.literals import is_approx_call
+from deploy.sandbox.witness import CALLED, METHODS, OTHER_ERRORS
 
-JUDGE = "__judge__"
-"""The name of the `Judge` among the candidate's built-ins."""
 EQUALITIES = frozenset(
     f"assert{name}Equal" for name in ("", "Almost", "List", "Tuple", "Dict", "Set", "Sequence", "MultiLine", "Count")
 )
@@ -35,9 +27,8 @@ OPERATOR_NAMES = {
     ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
     ast.In: "in", ast.NotIn: "not in", ast.Is: "is", ast.IsNot: "is not",
 }  # fmt: skip
-JUDGED = frozenset(OPERATORS) - {"is", "is not", "not in"}
 WAITS = frozenset({"raises", "assertRaises", "assertRaisesRegex"})
-""" What waits for an error, which is its first argument."""
+"""What waits for an error, which is its first argument."""
 BARE = (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Await)
 """An assertion of nothing but a value's truth."""
 ANY = "_ANY"
@@ -53,24 +44,20 @@ def changed(source: str, token: str) -> tuple[str, frozenset[str]]:
     tree = ast.parse(source)
     tests = _tests(tree)
     _drop_messages(tree)
-    _Comparisons(tree).change()
+    asserted = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Assert) for part in _parts(node.test)}
+    comparisons = [*_comparisons(tree, asserted)]
+    places = Sources(tree, [(function, *_sides(node)) for function, node in comparisons]).change()
+    for _, comparison in comparisons:
+        _ask(comparison, places, asserted=id(comparison) in asserted)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert):
+            node.test = _truth(node.test)
     _change_errors(tree)
     for function in tests:
         _end_in_failure(function, token)
     text = ast.unparse(ast.fix_missing_locations(tree))
     ast.parse(text)
     return text, frozenset(function.name for function in tests)
-
-
-def _drop_messages(tree: ast.Module) -> None:
-    """What an assertion says of its failing repeats what was expected, and nobody reads it here."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assert):
-            node.msg = None
-        elif isinstance(node, ast.Call) and _is_method(node):
-            node.keywords = [keyword for keyword in node.keywords if keyword.arg != "msg"]
-            if _name(node.func) != "assertAlmostEqual":
-                node.args = node.args[:2]
 
 
 def matchers(source: str) -> frozenset[str]:
@@ -82,54 +69,106 @@ def matchers(source: str) -> frozenset[str]:
     return frozenset([*(one.name for one in classes if equal), *([ANY] if any_is_named else [])])
 
 
-class _Comparisons:
-    """The assertions of a test file, and the change of what they compare."""
+def _drop_messages(tree: ast.Module) -> None:
+    """What an assertion says of its failing repeats what was expected, and nobody reads it here."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert):
+            node.msg = None
+        elif isinstance(node, ast.Call) and _name(node.func) in EQUALITIES:
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg != "msg"]
+            if _name(node.func) != "assertAlmostEqual":
+                node.args = node.args[:2]
 
-    def __init__(self, tree: ast.Module) -> None:
-        self._tree = tree
 
-    def change(self) -> None:
-        found = [(function, node) for function in _functions(self._tree) for node in _judged(function)]
-        literals: dict[int, ast.expr] = {}
-        uses: list[tuple[Function, Use]] = []
-        for function, node, left, right in ((*one, *pair) for one in found for pair in _equal_operands(one[1])):
-            sides = (left, right) if _holds_in(node) else (right, left)
-            literal = next((side for side in sides if is_literal(side)), None)
-            if literal is not None:
-                literals[id(literal)] = literal
-            else:
-                uses += [(function, use) for use in map(use_of, (left, right)) if use is not None]
-        sources = Sources(self._tree, uses)
-        names = {id(function): sources.flipped_in(function) for function, _ in found}
-        changed = {key for key, literal in literals.items() if flip_literal(literal)}
-        for function, node in found:
-            self._replace(node, changed, names[id(function)])
-
-    def _replace(self, node: ast.expr, literals: set[int], names: set[Use]) -> None:
-        """Turn a comparison into a question to the judge, in place."""
-
-        def is_changed(operand: ast.expr) -> bool:
-            return id(operand) in literals or use_of(operand) in names
-
-        call: ast.expr
+def _comparisons(tree: ast.Module, asserted: set[int]) -> Iterator[tuple[Function | None, ast.expr]]:
+    """Every comparison of the file and the function that it is in; of chains only what is asserted, and so all run."""
+    owners: dict[int, Function] = {}
+    for function in (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))):
+        # Inner functions come later, and win.
+        owners |= {id(node): function for statement in function.body for node in ast.walk(statement)}
+    for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
-            values = [node.left, *node.comparators]
-            if is_approx_call(node.left) and len(values) == 2:
-                values.reverse()
-            places = [ast.Constant(place) for place, value in enumerate(values) if is_changed(value)]
-            operators = [ast.Constant(OPERATOR_NAMES[type(name)]) for name in node.ops]
-            arguments: list[ast.expr] = [_tuple(values), _tuple(operators), _tuple(places)]
-            call = ast.Call(_judge("compare"), arguments, [])
-        elif isinstance(node, ast.Call) and _is_method(node):
-            flipped = next((place for place, value in enumerate(node.args[:2]) if is_changed(value)), -1)
-            keywords = [*node.keywords, ast.keyword("flipped", ast.Constant(flipped))]
-            call = ast.Call(_judge("method"), [node.func, *node.args], keywords)
-        elif isinstance(node, ast.UnaryOp):
-            call = ast.Call(_judge("false"), [node.operand], [])
-        else:
-            call = ast.Call(_judge("true"), [copy.copy(node)], [])
-        node.__class__ = ast.Call
-        node.__dict__ = call.__dict__
+            if len(node.ops) == 1 or id(node) in asserted:
+                yield owners.get(id(node)), node
+        elif isinstance(node, ast.Call) and (_is_check(node) or _difference(node) is not None or _is_close(node)):
+            yield owners.get(id(node)), node
+
+
+def _parts(test: ast.expr) -> Iterator[ast.expr]:
+    """What must hold for the whole to hold."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        for part in test.values:
+            yield from _parts(part)
+    else:
+        yield test
+
+
+def _sides(node: ast.expr) -> tuple[list[ast.expr], str]:
+    """The values that are compared, and how."""
+    if isinstance(node, ast.Compare):
+        if len(node.ops) == 1:
+            return [node.left, node.comparators[0]], OPERATOR_NAMES[type(node.ops[0])]
+        return [node.left, *node.comparators], "chain"
+    difference = _difference(node)
+    if difference is not None:
+        return [difference.left, difference.right], "=="
+    if not isinstance(node, ast.Call):
+        return [], "chain"
+    name = METHODS.get(_name(node.func), "==")
+    return node.args[:2], name if name in ("in", "==") and _name(node.func) not in CALLED else "chain"
+
+
+def _ask(node: ast.expr, places: Places, *, asserted: bool) -> None:
+    """Turn a comparison into a question to the witness, in place."""
+    values, _ = _sides(node)
+    method, arguments, keywords = "compare", values, list[ast.keyword]()
+    if isinstance(node, ast.Compare):
+        if is_approx_call(node.left) and len(values) == 2:
+            values = arguments = values[::-1]
+        operators = [ast.Constant(OPERATOR_NAMES[type(name)]) for name in node.ops]
+        arguments = [_tuple(values), _tuple(operators)]
+        keywords = [ast.keyword("asserted", ast.Constant(1))] if asserted else []
+    elif _difference(node) is not None:
+        method = "distance"
+    elif isinstance(node, ast.Call):
+        method = "close" if _is_close(node) else "method"
+        arguments, keywords = [node.func, *node.args], node.keywords
+    for name, wanted in (("flipped", places.flipped), ("hidden", places.hidden)):
+        numbers = [ast.Constant(number) for number, value in enumerate(values) if id(value) in wanted]
+        keywords = [*keywords, ast.keyword(name, _tuple(numbers))] if numbers else keywords
+    node.__class__ = ast.Call
+    node.__dict__ = ast.Call(_witness(method), arguments, keywords).__dict__
+
+
+def _truth(test: ast.expr) -> ast.expr:
+    """An assertion of a value's truth, without the word `not` to tell what is awaited."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return ast.BoolOp(test.op, [_truth(part) for part in test.values])
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return ast.Call(_witness("false"), [test.operand], [])
+    if isinstance(test, BARE) and not (isinstance(test, ast.Call) and _is_witness(test.func)):
+        return ast.Call(_witness("true"), [test], [])
+    return test
+
+
+def _is_check(node: ast.Call) -> bool:
+    """A check of unittest's of two values, or of a mock's of its calls."""
+    if not isinstance(node.func, ast.Attribute) or any(isinstance(arg, ast.Starred) for arg in node.args):
+        return False
+    return node.func.attr in CALLED or (node.func.attr in EQUALITIES | set(METHODS) and len(node.args) >= 2)
+
+
+def _difference(node: ast.expr) -> ast.BinOp | None:
+    """What is in `abs(a - b)`."""
+    if isinstance(node, ast.Call) and _name(node.func) == "abs" and len(node.args) == 1:
+        inner = node.args[0]
+        if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub):
+            return inner
+    return None
+
+
+def _is_close(node: ast.Call) -> bool:
+    return _name(node.func) == "isclose" and len(node.args) == 2
 
 
 def _change_errors(tree: ast.Module) -> None:
@@ -140,123 +179,20 @@ def _change_errors(tree: ast.Module) -> None:
         if isinstance(node, ast.Call) and _name(node.func) in WAITS and node.args:
             error = node.args[0]
             if isinstance(error, ast.Name) and error.id in others and error.id not in stored:
-                node.args[0] = ast.Call(_judge("error"), [ast.Name(others[error.id], ast.Load())], [])
-
-
-def _judged(function: Function) -> Iterator[ast.expr]:
-    """The comparisons that a function's assertions stand and fall with."""
-    for statement in _statements(function.body):
-        if isinstance(statement, ast.Assert):
-            yield from _comparisons(statement.test)
-        elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-            call = statement.value
-            name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-            if _is_method(call):
-                yield call
-            elif name == "assertTrue" and call.args:
-                yield from _comparisons(call.args[0])
-
-
-def _comparisons(test: ast.expr) -> Iterator[ast.expr]:
-    """Those that must all hold for the whole to hold."""
-    if isinstance(test, ast.Compare):
-        if any(OPERATOR_NAMES[type(name)] in JUDGED for name in test.ops) or _is_of_truth(test):
-            yield test
-    elif isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
-        for part in test.values:
-            yield from _comparisons(part)
-    elif isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and test.func.id == "all":
-        for argument in test.args:
-            if isinstance(argument, (ast.GeneratorExp, ast.ListComp)):
-                yield from _comparisons(argument.elt)
-    elif isinstance(test, BARE) or (isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)):
-        yield test
-
-
-def _is_of_truth(test: ast.Compare) -> bool:
-    """`… is True`, or False."""
-    last = test.comparators[-1]
-    return isinstance(test.ops[-1], ast.Is) and isinstance(last, ast.Constant) and isinstance(last.value, bool)
-
-
-def _holds_in(node: ast.expr) -> bool:
-    return isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In)
-
-
-def _is_telling(test: ast.Compare) -> bool:
-    """`"text" in …`, or `… in (1, 2)` where what is there after the change has nothing of what was there."""
-    if not _holds_in(test):
-        return False
-    left, right = test.left, test.comparators[0]
-    return is_literal(left) or (is_literal(right) and is_disjoint(right))
-
-
-def _equal_operands(node: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
-    """The two sides of a comparison whose literal tells the answer."""
-    if isinstance(node, ast.Compare):
-        if len(node.ops) == 1 and (isinstance(node.ops[0], ast.Eq) or _is_of_truth(node) or _is_telling(node)):
-            return [(node.left, node.comparators[0])]
-    elif isinstance(node, ast.Call) and _is_method(node) and _name(node.func) in EQUALITIES:
-        return [(node.args[0], node.args[1])]
-    return []
-
-
-def _is_method(node: ast.Call) -> bool:
-    """A check of unittest's of two values."""
-    return (
-        isinstance(node.func, ast.Attribute)
-        and node.func.attr in EQUALITIES | set(METHODS)
-        and len(node.args) >= 2
-        and not any(isinstance(arg, ast.Starred) for arg in node.args)
-    )
-
-
-def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Every statement but those whose failing something waits for, and those of functions inside."""
-    for statement in body:
-        yield statement
-        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            continue
-        if isinstance(statement, (ast.With, ast.AsyncWith)) and any(map(_awaits_failure, statement.items)):
-            continue
-        blocks = ("orelse", "finalbody") if isinstance(statement, ast.Try) else ("body", "orelse", "finalbody")
-        for block in blocks:
-            inner = getattr(statement, block, [])
-            yield from _statements(inner if isinstance(inner, list) else [])
-        for case in getattr(statement, "cases", []):
-            yield from _statements(case.body)
-
-
-def _awaits_failure(item: ast.withitem) -> bool:
-    call = item.context_expr
-    function = call.func if isinstance(call, ast.Call) else call
-    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    return name in ("raises", "suppress", "assertRaises", "assertRaisesRegex", "RaisesGroup", "RaisesExc")
-
-
-def _functions(tree: ast.Module) -> list[Function]:
-    """The functions whose assertions are changed: the tests, and their helpers unless failing is waited for."""
-    waits = any(
-        isinstance(node, (ast.Name, ast.Attribute)) and _name(node) == "AssertionError" for node in ast.walk(tree)
-    )
-    tests = _tests(tree)
-    every = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
-    return tests if waits else [*tests, *(node for node in every if not any(node is test for test in tests))]
+                node.args[0] = ast.Call(_witness("error"), [ast.Name(others[error.id], ast.Load())], [])
 
 
 def _tests(tree: ast.Module) -> list[Function]:
     """The functions that pytest takes for tests, wherever in the module; not those that the module calls itself."""
     called = {_name(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    found: list[Function] = []
-    pending: list[ast.AST] = [tree]
-    while pending:
-        for node in ast.iter_child_nodes(pending.pop(0)):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                if node.name.startswith("test") and node.name not in called and not _is_special(node):
-                    found.append(node)
-            elif isinstance(node, (ast.stmt, ast.excepthandler)):
-                pending.append(node)
-    return found
+    return [
+        node
+        for node in statements_of(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and node.name.startswith("test")
+        and node.name not in called
+        and not _is_special(node)
+    ]
 
 
 def _is_special(function: Function) -> bool:
@@ -275,7 +211,7 @@ def _end_in_failure(function: Function, token: str) -> None:
     inner.args.defaults, inner.args.kw_defaults = [], [None] * len(inner.args.kwonlyargs)
     call = ast.Call(ast.Name(function.name, ast.Load()), *_passed_on(inner.args))
     awaited: ast.expr = ast.Await(call) if isinstance(function, ast.AsyncFunctionDef) else call
-    failure = ast.Assert(ast.Constant(False), ast.Constant(token))
+    failure = ast.Assert(ast.Constant(False), ast.Call(_witness("end"), [ast.Constant(token)], []))
     docstring = [ast.Expr(ast.Constant(text))] if (text := ast.get_docstring(function, clean=False)) else []
     function.body = [*docstring, inner, ast.Expr(awaited), failure]
 
@@ -297,8 +233,12 @@ def _name(node: ast.AST) -> str:
     return node.attr if isinstance(node, ast.Attribute) else str(getattr(node, "id", ""))
 
 
-def _judge(method: str) -> ast.expr:
-    return ast.Attribute(ast.Name(JUDGE, ast.Load()), method, ast.Load())
+def _is_witness(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and _name(node.value) == WITNESS
+
+
+def _witness(method: str) -> ast.expr:
+    return ast.Attribute(ast.Name(WITNESS, ast.Load()), method, ast.Load())
 
 
 def _tuple(items: list[ast.expr] | list[ast.Constant]) -> ast.expr:

@@ -39,7 +39,7 @@ def _is_test_class(node: ast.ClassDef) -> bool:
     return node.name.startswith("Test") or any(base.endswith("TestCase") for base in bases)
 
 
-CHANGING = frozenset({"builtins", "sys", "warnings"})
+CHANGING = frozenset({"builtins", "sys", "threading", "warnings"})
 """Modules that honest programs, or pytest itself, put other functions into."""
 
 

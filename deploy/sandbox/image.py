@@ -23,8 +23,9 @@ from schema.settings import Settings
 
 FOLDER = Path(__file__).parent
 INSIDE = (
-    "contrary.py", "control.py", "discovery.py", "doors.py", "expected.py", "frames.py", "judge.py",
-    "report_plugin.py", "runner.py", "standby.py", "supervisor.py", "workspace.py",
+    "bindings.py", "contrary.py", "control.py", "discovery.py", "doors.py", "expected.py", "frames.py",
+    "judge.py", "literals.py", "report_plugin.py", "runner.py", "standby.py", "supervisor.py", "witness.py",
+    "workspace.py",
 )  # fmt: skip
 BUILT_FROM = ("Dockerfile", "prepare.py", "requirements.lock", *INSIDE)
 ENTRY = "from deploy.sandbox.runner import main\n\nmain()\n"

@@ -11,7 +11,8 @@ from types import ModuleType
 
 import pytest
 
-from deploy.sandbox import contrary, control
+from deploy.sandbox.expected import WITNESS
+from deploy.sandbox.witness import Witness
 
 MAX_MESSAGE = 2_000
 
@@ -56,15 +57,17 @@ class Reporter:
         message = "" if report.passed else report.longreprtext[-MAX_MESSAGE:]
         self._tell(kind="phase", id=report.nodeid, outcome=outcome, message=message, seconds=report.duration)
 
-    def pytest_runtest_logfinish(self) -> None:
-        """After a test the tools that tests are made with are what they were."""
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        """The run came to its own end, with the tools that tests are made with as they were."""
         for name, tool in _tools(self._modules).items():
             if self._tools.get(name, tool) is not tool:
                 self._tell(kind="replaced", id=name)
-
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
-        """The run came to its own end."""
         self._tell(kind="finished", status=int(exitstatus))
+
+
+def _public(owner: object) -> dict[str, object]:
+    """Functions and classes; what is private its owner may change."""
+    return {name: tool for name, tool in vars(owner).items() if callable(tool) and not name.startswith("_")}
 
 
 def _imported(name: str) -> list[ModuleType]:
@@ -85,7 +88,10 @@ def _tools(modules: Sequence[ModuleType]) -> dict[str, object]:
         "approx.": vars(type(pytest.approx(1.0))),
     }
     for module in modules:
-        places[f"{module.__name__}."] = {name: tool for name, tool in vars(module).items() if callable(tool)}
+        places[f"{module.__name__}."] = _public(module)
+        for name, tool in _public(module).items():
+            if isinstance(tool, type) and tool.__module__ == module.__name__:
+                places[f"{module.__name__}.{name}."] = _public(tool)
     return {f"{place}{name}": tool for place, tools in places.items() for name, tool in tools.items()}
 
 
@@ -93,7 +99,7 @@ def run(
     arguments: Sequence[str], folders: Sequence[str], matchers: Collection[str], tools: Collection[str], report: int
 ) -> int:
     """Run pytest here and give its exit code. `folders` come last on the path: they can't stand in for pytest."""
-    setattr(builtins, control.JUDGE, contrary.Judge(matchers))
+    setattr(builtins, WITNESS, Witness(matchers))
     sys.argv = ["pytest"]
     # The runner's own package makes room for a candidate's of the same name.
     sys.path = [*sys.path[1:], *folders]
