@@ -41,6 +41,7 @@ class Fault:
 
     status: int = 500
     retry_after: int | None = None
+    message: str = "as scripted"
 
 
 Answer = dict[str, Any] | str | Fault
@@ -120,7 +121,7 @@ class Provider:
             headers = {} if said.retry_after is None else {"Retry-After": str(said.retry_after)}
             broken = {**_completion("", script.usage), "choices": []}
             return JSONResponse(
-                broken if said.status == 200 else {"error": {"message": "as scripted"}}, said.status, headers
+                broken if said.status == 200 else {"error": {"message": said.message}}, said.status, headers
             )
         return JSONResponse(_completion(said if isinstance(said, str) else json.dumps(said), script.usage))
 
