@@ -10,7 +10,7 @@ from gateway.jwks_cache import JwksCache
 from gateway.problems import IDENTITY_PROVIDER_UNAVAILABLE, RETRY_SECONDS, Problem
 from gateway.revocations import Revocations
 from gateway.token_keys import Clock, KeyFolder
-from gateway.token_reader import Issuer, Refused, TokenReader, UnknownKey
+from gateway.token_reader import LEEWAY_SECONDS, Issuer, Refused, TokenReader, UnknownKey
 from gateway.token_register import TokenRegister
 from gateway.token_rules import own_rules, provider_rules
 from schema.database import Database
@@ -64,7 +64,7 @@ class Verifier:
     def still_good(self, principal: Principal) -> bool:
         """Whether the token of a request that lasts would be believed now."""
         return (
-            self._clock() < principal.expires_at
+            self._clock() < principal.expires_at + LEEWAY_SECONDS
             and self._reader.knows_key_of(principal)
             and self.revocations.current
             and not self.revocations.cover(principal)

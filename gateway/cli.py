@@ -2,9 +2,7 @@
 
 import importlib
 import os
-import re
 import sys
-from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,28 +10,12 @@ import typer
 
 from deploy.local import commands as stack_commands
 from gateway import cli_keys, cli_tasks
-from gateway.authorisation import EVERY_TENANT, Role
 from gateway.cli_settings import read_settings
+from gateway.cli_token import tokens
 from gateway.client import CliError, ExitCode
 from gateway.terminal import line
 from schema.errors import GoldenError
 from schema.redaction import redact_text
-
-MAX_TTL = timedelta(days=366)
-
-_TTL = re.compile(r"([0-9]{1,6})([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-
-
-class RoleName(StrEnum):
-    """The roles, for the command line."""
-
-    ADMIN = "admin"
-    OPERATOR = "operator"
-    DEVELOPER = "developer"
-    APPROVER = "approver"
-    VIEWER = "viewer"
 
 
 class WorkerKind(StrEnum):
@@ -53,26 +35,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-tokens = typer.Typer(help="Access tokens.", no_args_is_help=True)
 database = typer.Typer(help="The database.", no_args_is_help=True)
-
-
-@tokens.command("issue")
-def issue(
-    role: Annotated[RoleName, typer.Option("--role", help="What its holder may do.")],
-    tenant: Annotated[str, typer.Option("--tenant", help="The one tenant, or * for the platform.")],
-    sub: Annotated[str, typer.Option("--sub", help="Who its holder is.")] = "cli",
-    ttl: Annotated[str, typer.Option("--ttl", help="How long it lasts: digits and s, m, h or d.")] = "12h",
-) -> None:
-    """Print a new token, alone on standard output; needs the keys in GOLDEN_HOME."""
-    from gateway.tokens import issue_token
-
-    if tenant != EVERY_TENANT and not _TENANT.fullmatch(tenant):
-        raise CliError("--tenant: must be lower-case letters, digits and hyphens, at most 63, or *", ExitCode.USAGE)
-    if not 1 <= len(sub) <= 200 or not sub.isprintable() or sub != sub.strip():
-        raise CliError("--sub: must be 1 to 200 printable characters", ExitCode.USAGE)
-    known: Role = role.value
-    print(issue_token(read_settings(), sub=sub, role=known, tenant=tenant, ttl=_parse_ttl(ttl)))
 
 
 @database.command("upgrade")
@@ -126,14 +89,6 @@ def main() -> None:
         # Whoever read our output has gone; Python would complain about that again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.NOT_ACCEPTED)
-
-
-def _parse_ttl(text: str) -> timedelta:
-    match = _TTL.fullmatch(text)
-    ttl = timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else timedelta()
-    if not timedelta() < ttl <= MAX_TTL:
-        raise CliError(f"--ttl: must be digits and s, m, h or d, to {MAX_TTL.days}d, for example 12h", ExitCode.USAGE)
-    return ttl
 
 
 if __name__ == "__main__":

@@ -93,6 +93,10 @@ class GatewayClient:
         """The JSON of a POST."""
         return self._send("POST", path, json=body)
 
+    def delete(self, path: str) -> dict[str, Any]:
+        """The JSON of a DELETE."""
+        return self._send("DELETE", path)
+
     def events(self, task: str, after: int) -> Iterator[TaskEvent]:
         """The events of one connection, from the one after `after` on.
 

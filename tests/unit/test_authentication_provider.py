@@ -13,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway import jwks_cache
+from gateway.app import check_exposure
 from gateway.authorisation import Principal
 from gateway.jwks import MAX_KEYS, parse_jwks
 from gateway.jwks_cache import MAX_BYTES, RETRY_SECONDS, STALE_SECONDS, FetchFailed, JwksCache, fetch
@@ -395,6 +396,12 @@ class TestSettings:
         settings = Settings(role_map="engineers=developer,bosses=owner")
         with pytest.raises(SettingsError, match="GOLDEN_ROLE_MAP: 'owner' is no role"):
             provider_rules(settings)
+
+    def test_debug_logs_are_for_this_machine_only(self) -> None:
+        check_exposure(Settings(log_level="debug"))
+        check_exposure(Settings(log_level="info", gateway_host="192.0.2.1"))
+        with pytest.raises(SettingsError, match="GOLDEN_LOG_LEVEL"):
+            check_exposure(Settings(log_level="debug", gateway_host="192.0.2.1"))
 
     def test_our_own_tokens_keep_their_issuer_beside_a_provider(self) -> None:
         assert Settings(issuer="mine").own_issuer == "mine"

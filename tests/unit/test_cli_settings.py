@@ -1,11 +1,15 @@
 """The command line's settings: the token, the tenant and what is told where one is missing or bad."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from gateway.authentication import KeyFolder, Verifier
 from gateway.authorisation import Principal
+from gateway.token_keys import KeyFolder
+from gateway.token_reader import Issuer, TokenReader
+from gateway.token_rules import own_rules
+from schema.keys import ensure_signing_key, read_public_keys
 from schema.settings import Settings
 from tests.unit.test_cli import Golden, ScriptedGateway, problem
 from tests.unit.test_cli import file as file
@@ -65,10 +69,12 @@ def test_a_bad_setting_is_told_by_its_name(
 
 
 def test_token_issue_prints_a_good_token_alone(gateway: ScriptedGateway, golden: Golden) -> None:
+    settings = Settings()
+    ensure_signing_key(settings.keys_folder)
+
     code, out, _ = golden("token", "issue", "--role", "approver", "--tenant", "team-a", "--sub", "pat", "--ttl", "2h")
 
-    settings = Settings()
-    outcome = Verifier(settings, KeyFolder(settings).find).authenticate(out.rstrip("\n"))
+    outcome = TokenReader([Issuer(own_rules(settings), KeyFolder(settings))]).read(out.rstrip("\n"))
     assert code == 0
     assert isinstance(outcome, Principal)
     assert (outcome.sub, outcome.role, outcome.tenant) == ("pat", "approver", "team-a")
@@ -93,3 +99,67 @@ def test_a_wrong_token_request_is_a_usage_error(
     code, out, _ = golden("token", "issue", *arguments)
 
     assert (code, out) == (2, "")
+
+
+def test_without_the_keys_the_gateway_is_asked_for_a_token(gateway: ScriptedGateway, golden: Golden) -> None:
+    gateway.on("POST /v1/tokens", (201, {"token": "a.b.c"}))
+
+    code, out, _ = golden("token", "issue", "--role", "viewer", "--tenant", "team-a")
+
+    assert (code, out) == (0, "a.b.c\n")
+    _, headers, body = gateway.asked[0]
+    assert headers["golden-tenant"] == "team-a"
+    assert json.loads(body) == {"sub": "cli", "role": "viewer", "tenant": "team-a", "ttl": "12h"}
+
+
+def test_token_list_shows_who_has_which_and_what_is_revoked(gateway: ScriptedGateway, golden: Golden) -> None:
+    token = {"jti": "id-1", "sub": "ann\x1b[31m", "role": "viewer", "tenant": "t1", "iat": 1, "exp": 2}
+    items = [{**token, "issued_by": None, "revoked_at": "2026-01-01T00:00:00Z"}]
+    gateway.on("GET /v1/tokens?limit=50&sub=ann", (200, {"items": items, "next_cursor": None}))
+
+    code, out, _ = golden("token", "list", "--sub", "ann")
+
+    assert code == 0
+    assert "id-1" in out
+    assert "(offline)" in out
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "query"),
+    [
+        (("a b",), "jti=a%20b"),
+        (("--sub", "ann"), "sub=ann"),
+        (("--issued-before", "2026-11-23T10:00:00+01:00"), "issued_before=2026-11-23T10%3A00%3A00%2B01%3A00"),
+        (("id-1", "--reason", "left"), "jti=id-1&reason=left"),
+    ],
+    ids=str,
+)
+def test_token_revoke_asks_the_gateway(
+    arguments: tuple[str, ...], query: str, gateway: ScriptedGateway, golden: Golden
+) -> None:
+    gateway.on(f"DELETE /v1/tokens?{query}", (200, {}))
+
+    assert golden("token", "revoke", *arguments, "--tenant", "team-b")[0] == 0
+    assert gateway.asked[0][1]["golden-tenant"] == "team-b"
+
+
+@pytest.mark.parametrize("arguments", [(), ("id-1", "--sub", "ann")], ids=str)
+def test_what_to_revoke_is_said_once(arguments: tuple[str, ...], gateway: ScriptedGateway, golden: Golden) -> None:
+    code, _, err = golden("token", "revoke", *arguments)
+
+    assert (code, gateway.asked) == (2, [])
+    assert "--issued-before" in err
+
+
+def test_keys_are_rotated_listed_and_forgotten(gateway: ScriptedGateway, golden: Golden) -> None:
+    folder = Settings().keys_folder
+    old = ensure_signing_key(folder).kid
+
+    new = golden("token", "rotate")[1].strip()
+    assert golden("token", "keys")[1] == f"{new} signs\n{old} retired\n"
+    assert golden("token", "rotate", "--forget", old)[0] == 0
+
+    assert set(read_public_keys(folder)) == {new}
+    code, _, err = golden("token", "rotate", "--forget", new)
+    assert (code, "rotate first" in err) == (2, True)
