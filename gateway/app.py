@@ -13,6 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from temporalio.client import Client
 
+from gateway.anchoring import Anchoring
+from gateway.audit import AuditLog
 from gateway.authentication import Verifier
 from gateway.envelope import Envelope
 from gateway.feed import EventFeed
@@ -20,6 +22,7 @@ from gateway.guard import serve
 from gateway.jwks_cache import JwksCache
 from gateway.messenger import Messenger
 from gateway.operations import Operation, PublicOperation
+from gateway.rate_limits import Turnstile
 from gateway.routes import OPERATIONS, PUBLIC_OPERATIONS
 from gateway.services import Services
 from gateway.token_keys import KeyFolder
@@ -46,6 +49,8 @@ def create_app(settings: Settings, database: Database, temporal_client: Client) 
         verifier=verifier,
         feed=feed,
         messenger=Messenger(),
+        turnstile=Turnstile(settings, database),
+        audit=AuditLog(database),
     )
     app = Starlette(
         routes=_routes(services),
@@ -55,6 +60,7 @@ def create_app(settings: Settings, database: Database, temporal_client: Client) 
     )
     app.router.redirect_slashes = False
     app.state.services = services
+    app.state.anchoring = Anchoring(settings, database, services.audit)
     return app
 
 
@@ -67,15 +73,21 @@ def check_exposure(settings: Settings) -> None:
 @contextlib.asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     services: Services = app.state.services
-    listening = [asyncio.create_task(each) for each in (services.feed.run(), services.verifier.run())]
+    verifier = services.verifier
+    anchoring: Anchoring = app.state.anchoring
+    running = [anchoring.run(), services.feed.run(), verifier.run()]
+    listening = [asyncio.create_task(each) for each in running]
     try:
         yield
     finally:
         services.feed.stop()
         await services.messenger.close()
+        await services.turnstile.close()
+        await services.audit.close()
         for task in listening:
             task.cancel()
         await asyncio.gather(*listening, return_exceptions=True)
+        await anchoring.finish()
 
 
 def _routes(services: Services) -> list[Route]:

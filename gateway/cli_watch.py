@@ -25,6 +25,7 @@ Show = Callable[[TaskEvent], None]
 
 def watch(client: GatewayClient, task: str, *, as_json: bool) -> ExitCode:
     """Show a task's events until it ends or needs a person; the exit code tells how it stands."""
+    client.patient = True
     for_people = _watch_live if sys.stdout.isatty() else _watch_lines
     try:
         return (_watch_json if as_json else for_people)(client, task)

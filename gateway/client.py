@@ -3,6 +3,7 @@
 import json
 import re
 import ssl
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
@@ -12,6 +13,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
+from gateway.authorisation import EVERY_TENANT
 from gateway.terminal import line
 from schema.messages.base import Tenant
 from schema.messages.task import TaskEvent, TaskState
@@ -22,6 +24,8 @@ ANSWER_SECONDS = 30.0
 SILENT_SECONDS = 45.0
 """An event stream pings more often than this: a longer silence is a dead connection."""
 ATTEMPTS = 4
+LONGEST_WAIT_SECONDS = 120
+"""A gateway that wants to be left alone for longer is told to whoever waits."""
 TENANT_HEADER = "Golden-Tenant"
 TOLD_BY_DETAIL = ("/not-found", "/no-vote")
 """Problems whose detail says all that their title does."""
@@ -49,6 +53,14 @@ class CliError(Exception):
         self.code = code
 
 
+class Limited(CliError):
+    """Refused by a rate limit; `seconds` from now one more request is let in."""
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message, ExitCode.REFUSED)
+        self.seconds = seconds
+
+
 class StreamBroken(Exception):
     """An event stream ended before its task did."""
 
@@ -61,9 +73,14 @@ def exit_code_of(state: TaskState) -> ExitCode:
 
 
 class GatewayClient:
-    """The HTTP API as the CLI needs it."""
+    """The HTTP API as the CLI needs it.
 
-    def __init__(self, settings: Settings) -> None:
+    Attributes:
+        patient: wait where a limit refuses, and ask again; for commands that go on for long.
+    """
+
+    def __init__(self, settings: Settings, *, patient: bool = False) -> None:
+        self.patient = patient
         self.url = settings.gateway_url.rstrip("/")
         self._http = httpx.Client(
             headers={"Authorization": f"Bearer {_read_token(settings)}", **_tenant_header(settings)},
@@ -111,7 +128,8 @@ class GatewayClient:
                     raise StreamBroken
                 if response.is_error:
                     response.read()
-                    raise _refusal(response, self.url)
+                    self._refuse(response)
+                    raise StreamBroken
                 yield from _parse_events(response.iter_lines())
         except httpx.TransportError as error:
             raise StreamBroken from error
@@ -126,11 +144,20 @@ class GatewayClient:
                 f"cannot reach the gateway at {self.url}: is the stack up? (golden up)", ExitCode.UNREACHABLE
             ) from error
         if response.is_error:
-            raise _refusal(response, self.url)
+            self._refuse(response)
+            return self._send(method, path, **options)
         body = _json_object(response)
         if body is None:
             raise CliError(f"what answers at {self.url} is not a gateway", ExitCode.UNREACHABLE)
         return body
+
+    def _refuse(self, response: httpx.Response) -> None:
+        """Raise what a refusal means; return after a limit's wait where we are patient."""
+        refusal = _refusal(response, self.url)
+        if not self.patient or not isinstance(refusal, Limited) or refusal.seconds > LONGEST_WAIT_SECONDS:
+            raise refusal
+        print(f"golden: {refusal}: waiting", file=sys.stderr, flush=True)
+        time.sleep(refusal.seconds)
 
 
 def task_path(task_id: str) -> str:
@@ -170,6 +197,8 @@ def _read_token(settings: Settings) -> str:
 def _tenant_header(settings: Settings) -> dict[str, str]:
     if not settings.tenant:
         return {}
+    if settings.tenant == EVERY_TENANT:
+        return {TENANT_HEADER: EVERY_TENANT}
     try:
         return {TENANT_HEADER: _TENANT.validate_python(settings.tenant)}
     except ValidationError:
@@ -188,6 +217,9 @@ def _refusal(response: httpx.Response, url: str) -> CliError:
     if faults:
         return CliError("\n".join(f"{line(fault['field'])}: {line(fault['message'])}" for fault in faults), code)
     detail = line(problem.get("detail", ""))
+    wait = response.headers.get("retry-after", "")
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS and wait.isdecimal():
+        return Limited(f"{line(problem.get('title', ''))}: {detail}", int(wait))
     if str(problem["type"]).endswith(TOLD_BY_DETAIL):
         return CliError(detail, code)
     return CliError(f"{line(problem.get('title', ''))}: {detail}", code)

@@ -8,10 +8,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
+from gateway.audit import record_act
 from gateway.idempotency import claim_key
 from gateway.operations import answer
 from gateway.problems import ALREADY_DECIDED, TASK_FINAL, TASK_NOT_ESCALATED, Problem, not_found
 from gateway.services import Call
+from gateway.submission import REPEATED
 from gateway.task_views import read_task
 from schema import engine
 from schema.audit import payload_digest
@@ -33,7 +35,8 @@ async def cancel_task(call: Call) -> Response:
     """Ask for a task's end; the workflow stops what runs and writes the verdict."""
     async with call.services.database.tenant(call.tenant) as connection:
         row = await _lock(connection, call)
-        if not await _repeats(connection, call, "cancel", {}):
+        repeated = await _repeats(connection, call, "cancel", {})
+        if not repeated:
             if TaskState(row.state).final:
                 raise Problem(TASK_FINAL, f"the task is {row.state}", state=row.state)
             await connection.execute(
@@ -45,6 +48,7 @@ async def cancel_task(call: Call) -> Response:
                 )
             )
         view = await read_task(connection, call, call.task_id)
+        await record_act(connection, call, object=str(call.task_id), reason=REPEATED if repeated else None)
     if not view.state.final:
         handle = engine.task_handle(call.services.temporal, call.task_id)
         await call.services.messenger.tell("cancel", call.task_id, handle.cancel(rpc_timeout=engine.RPC_TIMEOUT))
@@ -56,9 +60,12 @@ async def decide_task(call: Call) -> Response:
     request = call.body(DecisionRequest)
     async with call.services.database.tenant(call.tenant) as connection:
         row = await _lock(connection, call)
-        if not await _repeats(connection, call, "decision", request.model_dump()):
+        repeated = await _repeats(connection, call, "decision", request.model_dump())
+        if not repeated:
             await _record(connection, call, request, TaskState(row.state))
         view = await read_task(connection, call, call.task_id)
+        digest, reason = payload_digest(request.model_dump()), REPEATED if repeated else request.decision
+        await record_act(connection, call, object=str(call.task_id), digest=digest, reason=reason)
     if not view.state.final:
         handle = engine.task_handle(call.services.temporal, call.task_id)
         await call.services.messenger.tell(SIGNAL, call.task_id, handle.signal(SIGNAL, rpc_timeout=engine.RPC_TIMEOUT))

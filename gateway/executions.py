@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError, CancelledError, TimeoutError
 from temporalio.service import RPCError
 from uuid_utils.compat import uuid7
 
-from gateway.audit import record_of
+from gateway.audit import record_act
 from gateway.idempotency import claim_key
 from gateway.problems import (
     DATABASE_UNAVAILABLE,
@@ -24,15 +24,14 @@ from gateway.problems import (
 )
 from gateway.rate_limits import RateLimit
 from gateway.services import Call
-from gateway.submission import check_image
+from gateway.submission import REPEATED, check_image
 from schema import engine
-from schema.audit import append, payload_digest
+from schema.audit import payload_digest
 from schema.messages.execution import ExecutionSpec, SandboxExecutionInput, SandboxExecutionResult
 from schema.settings import Settings
 from schema.texts import canonical_json, get_text, put_text
 
 ROUTE = "POST /v1/sandbox/executions"
-ACT = "sandbox.execute"
 ANSWER_SECONDS = 10
 """How much longer than the run the answer may take."""
 
@@ -84,9 +83,8 @@ async def _accept(call: Call, spec: ExecutionSpec) -> tuple[SandboxExecutionInpu
             digest = payload_digest(spec.model_dump(mode="json", exclude_unset=True))
             first = await claim_key(connection, call, route=ROUTE, key=key, digest=digest, task_id=execution_id)
         job = await put_text(connection, call.tenant, canonical_json(spec.model_dump(mode="json")))
-        if first is None:
-            act = {"action": ACT, "object": str(execution_id), "outcome": "allowed", "digest": job}
-            await append(connection, call.tenant, [record_of(call.request, call.principal, **act)])
+        reason = REPEATED if first else None
+        await record_act(connection, call, object=str(first or execution_id), digest=job, reason=reason)
     execution = SandboxExecutionInput(
         execution_id=first or execution_id,
         tenant=call.tenant,

@@ -21,11 +21,14 @@ YAML = "application/yaml"
 
 _GUARDED = (
     problems.UNAUTHENTICATED,
+    problems.RATE_LIMITED,
     problems.FORBIDDEN,
     problems.INVALID_REQUEST,
     problems.INTERNAL_ERROR,
     problems.DATABASE_UNAVAILABLE,
     problems.IDENTITY_PROVIDER_UNAVAILABLE,
+    problems.AUDIT_UNAVAILABLE,
+    problems.OVERLOADED,
     problems.KEY_MISSING,
 )
 _WITH_BODY = (
@@ -111,16 +114,14 @@ def _public_operation(operation: PublicOperation) -> dict[str, Any]:
 
 
 def _all_problems(operation: Operation) -> tuple[ProblemKind, ...]:
-    limited = (problems.RATE_LIMITED,) if operation.address_limit else ()
-    return (*operation.problems, *limited, *_GUARDED, *(_WITH_BODY if operation.takes else ()))
+    return (*operation.problems, *_GUARDED, *(_WITH_BODY if operation.takes else ()))
 
 
 def _success(operation: Operation) -> dict[str, Any]:
     headers = {"X-Request-Id": {"schema": {"type": "string"}}}
     if operation.status == 202 and operation.takes is not None:
         headers["Location"] = {"schema": {"type": "string"}}
-    if operation.address_limit is not None:
-        headers |= {name: {"schema": {"type": "string"}} for name in ("RateLimit-Policy", "RateLimit")}
+    headers |= {name: {"schema": {"type": "string"}} for name in ("RateLimit-Policy", "RateLimit")}
     schema = _ref(operation.returns) if operation.returns else {"type": "string"}
     return {
         "description": operation.summary,
@@ -145,7 +146,12 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     text = {"type": "string"}
     tenant = "The tenant that is meant; required for a token for every tenant."
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {**text, "format": "uuid"}}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {**text, **({"format": "uuid"} if name.endswith("_id") else {})},
+        }
         for name in re.findall(r"{(\w+)}", operation.path)
     ]
     query = operation.query.model_json_schema(ref_template=REF)

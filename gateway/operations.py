@@ -30,12 +30,14 @@ class Operation:
     """A route for principals.
 
     Attributes:
+        action: what the audit log calls it; the permission's name if not said.
+        platform: a principal of every tenant may ask it about the platform itself, which is named `*`.
         address_limit: how often one client address may, whoever it says it is.
         owner: finds who submitted what the route acts on, where the decision depends on it.
         problems: what it may answer beyond what every route may.
     """
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "DELETE"]
     path: str
     permission: Permission
     handler: Handler
@@ -49,6 +51,13 @@ class Operation:
     address_limit: RateLimit | None = None
     owner: FindOwner | None = None
     problems: tuple[ProblemKind, ...] = ()
+    action: str = ""
+    platform: bool = False
+
+    @property
+    def act(self) -> str:
+        """What the audit log calls it."""
+        return self.action or self.permission.replace(":", ".")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,18 @@
 """The route table: the only list of what the gateway answers to, with the permission of each."""
 
-from gateway import decisions, docs, events, executions, health, openapi, submission, task_views, tasks
+from gateway import (
+    audit_routes,
+    decisions,
+    docs,
+    events,
+    executions,
+    health,
+    openapi,
+    submission,
+    task_views,
+    tasks,
+    token_routes,
+)
 from gateway.authorisation import Permission
 from gateway.operations import KEY_HEADER, Operation, PublicOperation
 from gateway.problems import (
@@ -16,12 +28,14 @@ from gateway.problems import (
     TASK_NOT_FINAL,
     TEMPORAL_UNAVAILABLE,
 )
+from schema.audit_check import ChainReport
 from schema.messages.execution import ExecutionSpec
 from schema.messages.sandbox import SandboxRun
 from schema.messages.task import TaskResult, TaskSpec, TaskView
 from schema.messages.vote import Explanation
 
 TASKS = "/v1/tasks"
+TOKENS = "/v1/tokens"
 TASK = f"{TASKS}/{{task_id}}"
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -30,6 +44,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=TASKS,
         permission=Permission.TASKS_SUBMIT,
         handler=submission.submit_task,
+        action="tasks.submit",
         summary="Submit a task",
         status=202,
         takes=TaskSpec,
@@ -42,6 +57,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=TASKS,
         permission=Permission.TASKS_READ,
         handler=tasks.list_tasks,
+        action="tasks.list",
         summary="List tasks, newest first",
         query=tasks.TaskQuery,
         returns=tasks.TaskPage,
@@ -51,6 +67,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=TASK,
         permission=Permission.TASKS_READ,
         handler=tasks.show_task,
+        action="tasks.show",
         summary="Show a task and its progress",
         returns=TaskView,
         problems=(NOT_FOUND,),
@@ -60,6 +77,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{TASK}/result",
         permission=Permission.TASKS_READ,
         handler=tasks.show_result,
+        action="tasks.result",
         summary="Show what a final task came to",
         returns=TaskResult,
         problems=(NOT_FOUND, TASK_NOT_FINAL),
@@ -69,6 +87,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{TASK}/consensus",
         permission=Permission.TASKS_READ,
         handler=tasks.show_consensus,
+        action="tasks.consensus",
         summary="Show how the vote on a final task was explained",
         returns=Explanation,
         problems=(NOT_FOUND, NO_VOTE, TASK_NOT_FINAL),
@@ -78,6 +97,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{TASK}/events",
         permission=Permission.TASKS_READ,
         handler=events.stream_events,
+        action="tasks.events",
         summary="Follow a task's events, resumable by Last-Event-ID",
         query=events.EventsQuery,
         headers=("Last-Event-ID",),
@@ -89,6 +109,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{TASK}/cancel",
         permission=Permission.TASKS_CANCEL,
         handler=decisions.cancel_task,
+        action="tasks.cancel",
         summary="Cancel a task",
         status=202,
         returns=TaskView,
@@ -101,6 +122,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{TASK}/decision",
         permission=Permission.TASKS_DECIDE,
         handler=decisions.decide_task,
+        action="tasks.decide",
         summary="Decide on an escalated task",
         takes=decisions.DecisionRequest,
         returns=TaskView,
@@ -119,6 +141,74 @@ OPERATIONS: tuple[Operation, ...] = (
         headers=(KEY_HEADER,),
         address_limit=executions.ADDRESS_LIMIT,
         problems=(KEY_REUSED, SANDBOX_UNAVAILABLE, TEMPORAL_UNAVAILABLE),
+    ),
+    Operation(
+        method="POST",
+        path=TOKENS,
+        permission=Permission.TOKENS_ISSUE,
+        action="token.issue",
+        platform=True,
+        handler=token_routes.issue,
+        summary="Issue an access token, which is shown this once",
+        status=201,
+        takes=token_routes.TokenRequest,
+        returns=token_routes.IssuedToken,
+        headers=(KEY_HEADER,),
+        problems=(KEY_REUSED,),
+    ),
+    Operation(
+        method="GET",
+        path=TOKENS,
+        permission=Permission.TOKENS_ISSUE,
+        action="token.list",
+        platform=True,
+        handler=token_routes.list_tokens,
+        summary="List access tokens, without themselves, those recorded last first",
+        query=token_routes.TokenQuery,
+        returns=token_routes.TokenPage,
+    ),
+    Operation(
+        method="DELETE",
+        path=TOKENS,
+        permission=Permission.TOKENS_ISSUE,
+        action="token.revoke",
+        platform=True,
+        handler=token_routes.revoke_many,
+        summary="Revoke access tokens by id, by subject or by the time of their issue",
+        query=token_routes.RevocationQuery,
+        returns=token_routes.Revocation,
+    ),
+    Operation(
+        method="DELETE",
+        path=f"{TOKENS}/{{jti}}",
+        permission=Permission.TOKENS_ISSUE,
+        action="token.revoke",
+        platform=True,
+        handler=token_routes.revoke_one,
+        summary="Revoke an access token",
+        query=token_routes.Reason,
+        returns=token_routes.Revocation,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/audit",
+        permission=Permission.AUDIT_READ,
+        handler=audit_routes.list_records,
+        action="audit.list",
+        summary="List audit records",
+        query=audit_routes.AuditQuery,
+        returns=audit_routes.AuditPage,
+        platform=True,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/audit/verify",
+        permission=Permission.AUDIT_READ,
+        handler=audit_routes.verify_records,
+        action="audit.verify",
+        summary="Verify the audit chain",
+        returns=ChainReport,
+        platform=True,
     ),
 )
 

@@ -1,7 +1,7 @@
 """What the handlers of the gateway work with, made once and handed to each of them."""
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -12,10 +12,14 @@ from gateway.authentication import Verifier
 from gateway.authorisation import Principal
 from gateway.feed import EventFeed
 from gateway.messenger import Messenger
+from gateway.rate_limits import Turnstile
 from gateway.token_keys import KeyFolder
 from gateway.values import read_task_id
 from schema.database import Database
 from schema.settings import Settings
+
+if TYPE_CHECKING:
+    from gateway.audit import AuditLog  # which works with a `Call`
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -31,16 +35,23 @@ class Services:
     verifier: Verifier
     feed: EventFeed
     messenger: Messenger
+    turnstile: Turnstile
+    audit: "AuditLog"
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request of a principal who may make it; `tenant` is the one tenant that it is about."""
+    """One request of a principal who may make it; `tenant` is the one tenant that it is about.
+
+    Attributes:
+        action: what the audit log calls it.
+    """
 
     services: Services
     request: Request
     principal: Principal
     tenant: str
+    action: str
     idempotency_key: str | None
     given_query: BaseModel | None
     given_body: BaseModel | None

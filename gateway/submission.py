@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
+from gateway.audit import record_act
 from gateway.idempotency import claim_key
 from gateway.operations import answer
 from gateway.problems import invalid
@@ -21,6 +22,7 @@ from schema.tables import accounts, tasks
 from schema.texts import canonical_json, put_text
 
 ROUTE = "POST /v1/tasks"
+REPEATED = "repeated: the first request with this key did it"
 
 
 async def submit_task(call: Call) -> Response:
@@ -43,15 +45,17 @@ def check_image(call: Call, image: str) -> None:
 
 async def _accept(call: Call, spec: TaskSpec) -> TaskView:
     task_id, key = uuid7(), call.idempotency_key
+    # Of what the client said, without our defaults, so that a release with new fields changes no digest.
+    digest = payload_digest(spec.model_dump(mode="json", exclude_unset=True))
     async with call.services.database.tenant(call.tenant) as connection:
+        first = None
         if key is not None:
-            # Of what the client said, without our defaults, so that a release with new fields changes no digest.
-            digest = payload_digest(spec.model_dump(mode="json", exclude_unset=True))
             first = await claim_key(connection, call, route=ROUTE, key=key, digest=digest, task_id=task_id)
-            if first is not None:
-                return await read_task(connection, call, first)
-        await _write(connection, call, spec, task_id)
-        return await read_task(connection, call, task_id)
+        if first is None:
+            await _write(connection, call, spec, task_id)
+        view = await read_task(connection, call, first or task_id)
+        await record_act(connection, call, object=str(view.task_id), digest=digest, reason=REPEATED if first else None)
+    return view
 
 
 async def _write(connection: AsyncConnection, call: Call, spec: TaskSpec, task_id: UUID) -> None:

@@ -22,7 +22,7 @@ from schema.errors import FinalError, IsolationRequired, SandboxBusy, SandboxUna
 from schema.messages.sandbox import SandboxJob, SandboxRun, TestOutcome
 from schema.settings import Settings
 from tests.integration.conftest import running_gateway
-from tests.support.audit import chain_of
+from tests.support.audit import acts_of
 from tests.support.histories import record
 from tests.support.http import client, problem, tenant_name
 from tests.support.parts import free_port, running_temporal
@@ -145,7 +145,7 @@ async def test_both_the_act_and_the_run_are_in_the_audit_log_by_digest(
     async with http(**{"X-Request-Id": "r-1"}) as developer:
         answer = await post(developer)
 
-    act, run = await chain_of(database, tenant)
+    act, run = await acts_of(database, tenant)
     assert [(each.actor, each.role, each.request_id) for each in (act, run)] == [("ann", "developer", "r-1")] * 2
     assert (act.action, act.outcome) == ("sandbox.execute", "allowed")
     assert (run.action, run.outcome, run.reason) == ("sandbox.run", "ended", "exit code 0, isolation gvisor")
@@ -172,7 +172,7 @@ async def test_the_audit_log_tells_how_it_ended(
         answer = await post(developer)
 
     assert SandboxRun.model_validate(answer.json()) == run
-    assert (await chain_of(database, tenant))[-1].outcome == outcome
+    assert (await acts_of(database, tenant))[-1].outcome == outcome
 
 
 @pytest.mark.parametrize("role", ["operator", "approver", "viewer"])
@@ -184,7 +184,8 @@ async def test_who_may_not_is_refused_and_nothing_runs(
 
     assert (answer.status_code, problem(answer)) == (403, "forbidden")
     assert pool.jobs == []
-    assert await chain_of(database, tenant) == []
+    (told,) = await acts_of(database, tenant)
+    assert (told.action, told.outcome, told.object) == ("sandbox.execute", "denied", None)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +257,7 @@ async def test_an_act_that_cannot_be_recorded_does_not_happen(
     async def refuse(*_: object) -> None:
         raise ConnectionError
 
-    monkeypatch.setattr("gateway.executions.append", refuse)
+    monkeypatch.setattr("gateway.audit.append", refuse)
     async with http() as developer:
         answer = await post(developer)
 
@@ -276,7 +277,7 @@ async def test_a_client_that_leaves_ends_its_program(
     async with asyncio.timeout(20):
         await pool.ended.wait()
 
-    (act,) = await chain_of(database, tenant)
+    (act,) = await acts_of(database, tenant)
     handle = temporal.get_workflow_handle(f"execution/{act.object}")
     with pytest.raises(WorkflowFailureError):
         await handle.result()
@@ -296,7 +297,12 @@ async def test_racing_requests_with_one_key_are_one_run_and_one_answer(
     assert {answer.text for answer in (*answers, again)} == {answers[0].text}
     assert (other.status_code, problem(other)) == (409, "idempotency-key-reused")
     assert len(pool.jobs) == 1
-    assert [record.action for record in await chain_of(database, tenant)] == ["sandbox.execute", "sandbox.run"]
+    chain = await acts_of(database, tenant)
+    assert len(chain) == 13
+    assert {record.object for record in chain[:-1]} == {chain[0].object}
+    assert [record.action for record in chain if record.reason is None] == ["sandbox.execute"]
+    assert [record.action for record in chain if record.action != "sandbox.execute"] == ["sandbox.run"]
+    assert (chain[-1].outcome, chain[-1].reason) == ("denied", "idempotency-key-reused")
 
 
 async def test_what_failed_is_run_again_for_the_same_key(http: Any, pool: ScriptedPool) -> None:

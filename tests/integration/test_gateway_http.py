@@ -9,11 +9,13 @@ from uuid import UUID, uuid4
 
 import jwt
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from deploy.local import postgres, temporal
 from gateway.routes import OPERATIONS
 from gateway.tokens import issue_token
-from schema import engine
+from schema import engine, migrate
 from schema.settings import Settings
 from tests.integration.conftest import running_gateway
 from tests.support.http import SPEC, client, problem, submit, tenant_name
@@ -161,6 +163,22 @@ class TestOutages:
                     listed = await http.get("/v1/tasks")
                 assert up.status_code == 202
                 assert len(listed.json()["items"]) == 1
+
+    async def test_while_a_fleet_is_upgraded_newer_tables_are_no_reason_to_refuse(
+        self, settings: Settings, gateway_url: str
+    ) -> None:
+        owner = create_async_engine(settings.database("migrator"))
+        try:
+            statuses = {}
+            for version in ("9999", "0001", migrate.newest()):
+                async with owner.begin() as connection:
+                    await connection.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": version})
+                async with client(gateway_url, None) as http:
+                    statuses[version] = (await http.get("/readyz")).status_code
+        finally:
+            await owner.dispose()
+
+        assert list(statuses.values()) == [200, 503, 200]
 
     async def test_an_unexpected_error_is_500_without_a_trace(
         self, settings: Settings, token: Token, monkeypatch: pytest.MonkeyPatch

@@ -20,7 +20,7 @@ from gateway.authorisation import Role
 from gateway.tokens import issue_token
 from schema.messages.task import FINAL_STATES
 from schema.settings import Settings
-from tests.support.parts import local_settings
+from tests.support.parts import GENEROUS, local_settings
 
 FINAL = {state.value for state in FINAL_STATES}
 AWAY = 503
@@ -148,7 +148,12 @@ class Golden:
 
 def _environment(settings: Settings, values: dict[str, Any]) -> dict[str, str]:
     ports = ("gateway_port", "temporal_port", "temporal_ui_port", "model_port", "metrics_port")
-    named = {"home": settings.home, **{name: getattr(settings, name) for name in ports}, **values}
+    named = {
+        "home": settings.home,
+        "rate_limits": GENEROUS,
+        **{name: getattr(settings, name) for name in ports},
+        **values,
+    }
     return {f"GOLDEN_{name.upper()}": str(value) for name, value in named.items()}
 
 

@@ -9,7 +9,10 @@ from typing import Any
 
 from deploy.local import model_server, postgres, temporal
 from deploy.local.process import Part, Process
-from schema.settings import Settings
+from schema.settings import DEFAULT_RATE_LIMITS, Settings
+
+GENEROUS = ",".join(f"{name}=5000" for name in DEFAULT_RATE_LIMITS)
+"""For tests that are not about limits, and ask a gateway more often than anybody may."""
 
 _PORTS = ("gateway_port", "temporal_port", "temporal_ui_port", "model_port", "metrics_port")
 
@@ -30,7 +33,7 @@ def free_port() -> int:
 
 def local_settings(home: Path, **values: Any) -> Settings:
     """Settings of a stack in `home` on free ports."""
-    return Settings(home=home, **{**{name: free_port() for name in _PORTS}, **values})
+    return Settings(home=home, **{**{name: free_port() for name in _PORTS}, "rate_limits": GENEROUS, **values})
 
 
 @asynccontextmanager

@@ -108,4 +108,10 @@ def test_the_routes_ask_for_the_permissions_of_the_design() -> None:
         ("POST", "/v1/tasks/{task_id}/cancel"): "tasks:cancel",
         ("POST", "/v1/tasks/{task_id}/decision"): "tasks:decide",
         ("POST", "/v1/sandbox/executions"): "sandbox:execute",
+        ("POST", "/v1/tokens"): "tokens:issue",
+        ("GET", "/v1/tokens"): "tokens:issue",
+        ("DELETE", "/v1/tokens"): "tokens:issue",
+        ("DELETE", "/v1/tokens/{jti}"): "tokens:issue",
+        ("GET", "/v1/audit"): "audit:read",
+        ("GET", "/v1/audit/verify"): "audit:read",
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from schema.settings import Settings
+from schema.settings import DEFAULT_RATE_LIMITS, Settings
 
 
 def shown(settings: Settings) -> dict[str, str]:
@@ -48,3 +48,25 @@ def test_proxies_that_cannot_be_meant_are_refused_by_name(value: str) -> None:
 def test_a_limit_of_the_sandbox_route_is_a_sensible_number(value: str) -> None:
     with pytest.raises(ValidationError, match="sandbox_per_minute"):
         Settings(sandbox_per_minute=value)
+
+
+def test_limits_are_given_by_role_over_the_defaults_and_shown_as_they_are_given() -> None:
+    settings = Settings(rate_limits="viewer=7, approver=21,")
+
+    assert settings.rate_limits == DEFAULT_RATE_LIMITS | {"viewer": 7, "approver": 21}
+    assert "viewer=7,unauthenticated=30" in shown(settings)["GOLDEN_RATE_LIMITS"]
+    assert Settings().rate_limits == {
+        **{"admin": 100, "operator": 60, "developer": 30, "approver": 20, "viewer": 5},
+        "unauthenticated": 30,
+    }
+
+
+@pytest.mark.parametrize("value", ["viewer", "viewer=0", "viewer=-1", "viewer=10001", "viewer=x", "root=5", "=5"])
+def test_a_limit_that_cannot_be_meant_is_refused_by_name(value: str) -> None:
+    with pytest.raises(ValidationError, match="rate_limits"):
+        Settings(rate_limits=value)
+
+
+def test_the_anchors_are_kept_in_the_home_unless_said_otherwise() -> None:
+    assert Settings(home=Path("/srv/golden")).audit_anchor_file == Path("/srv/golden/audit-anchor.jsonl")
+    assert Settings(audit_anchor=Path("/mnt/anchors")).audit_anchor_file == Path("/mnt/anchors")
