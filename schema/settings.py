@@ -134,7 +134,7 @@ class Settings(TransportSettings):
         except ValueError:
             usable = loopback = False
         if not usable or not (url.scheme == "https" or (url.scheme == "http" and loopback)):
-            raise ValueError("must be https, without a password in it, since whoever can change the keys makes the tokens")
+            raise ValueError("must be https with no password, as whoever changes the keys makes the tokens")
         if info.data.get("issuer") == OWN_ISSUER:
             raise ValueError(f"needs GOLDEN_ISSUER, the provider's issuer; {OWN_ISSUER!r} is ours")
         return value

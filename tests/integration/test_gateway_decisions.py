@@ -142,7 +142,7 @@ class TestRefusals:
         for name, holder in bad.items():
             async with client(gateway_url, holder) as http:
                 for operation in OPERATIONS:
-                    path = operation.path.format(task_id=uuid4())
+                    path = operation.path.format(task_id=uuid4(), jti="1")
                     response = await http.request(operation.method, path, content=b"{")
                     assert (response.status_code, problem(response)) == (401, "unauthenticated"), (name, path)
                     assert response.headers["www-authenticate"].startswith('Bearer realm="golden"')

@@ -23,7 +23,7 @@ from schema.settings import Settings
 from schema.story import append_event, move
 from tests.integration.conftest import running_gateway
 from tests.support.http import client, submit, tenant_name
-from tests.support.parts import free_port
+from tests.support.parts import GENEROUS, free_port
 
 Token = Callable[..., str]
 Event = tuple[int, str, dict[str, Any]]
@@ -206,6 +206,7 @@ async def test_the_process_drains_and_exits_with_0_on_sigterm(settings: Settings
         "GOLDEN_GATEWAY_PORT": str(other.gateway_port),
         "GOLDEN_METRICS_PORT": str(other.metrics_port),
         "TEMPORAL_ADDRESS": other.temporal_target,
+        "GOLDEN_RATE_LIMITS": GENEROUS,
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway.cli", "gateway"), env=environment, stdout=asyncio.subprocess.PIPE
