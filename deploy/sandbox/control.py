@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from deploy.sandbox.bindings import Function, statements_of
+from deploy.sandbox.bindings import Function, attributes, statements_of
 from deploy.sandbox.expected import WITNESS, Places, Sources
 from deploy.sandbox.literals import is_approx_call
 from deploy.sandbox.witness import CALLED, METHODS, OTHER_ERRORS
@@ -35,8 +35,10 @@ ANY = "_ANY"
 """The class of `unittest.mock.ANY`."""
 
 
-def changed(source: str, token: str) -> tuple[str, frozenset[str]]:
+def changed(source: str, token: str, shared: Collection[str] = ()) -> tuple[str, frozenset[str]]:
     """A test file's source, changed, and the names of the functions that have to fail.
+
+    `shared` are the names that other test files share.
 
     Raises:
         SyntaxError, ValueError, RecursionError: the source is not Python.
@@ -46,7 +48,7 @@ def changed(source: str, token: str) -> tuple[str, frozenset[str]]:
     _drop_messages(tree)
     asserted = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Assert) for part in _parts(node.test)}
     comparisons = [*_comparisons(tree, asserted)]
-    places = Sources(tree, [(function, *_sides(node)) for function, node in comparisons]).change()
+    places = Sources(tree, [(function, *_sides(node)) for function, node in comparisons], shared).change()
     for _, comparison in comparisons:
         _ask(comparison, places, asserted=id(comparison) in asserted)
     for node in ast.walk(tree):
@@ -58,6 +60,13 @@ def changed(source: str, token: str) -> tuple[str, frozenset[str]]:
     text = ast.unparse(ast.fix_missing_locations(tree))
     ast.parse(text)
     return text, frozenset(function.name for function in tests)
+
+
+def shares(source: str) -> frozenset[str]:
+    """What a test file imports, and the attributes that it gives to classes. Raises what `changed` raises."""
+    tree = ast.parse(source)
+    imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names}
+    return frozenset(imported | set(attributes(tree)))
 
 
 def matchers(source: str) -> frozenset[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from deploy.sandbox.bindings import (
@@ -44,14 +44,16 @@ class Places:
 class Sources:
     """Where the compared values of a module come from.
 
-    What gives a name its value is changed only if the name is used for nothing but comparisons.
+    What gives a name its value is changed only if the name is used for nothing but comparisons. `shared` are names
+    and attributes that other files know of.
     """
 
-    def __init__(self, tree: ast.Module, comparisons: Iterable[Comparison]) -> None:
+    def __init__(self, tree: ast.Module, comparisons: Iterable[Comparison], shared: Collection[str]) -> None:
         self._loads = Counter(loaded(tree.body))
         self._globals = assigned(tree.body)
         self._attributes = attributes(tree)
         self._comparisons = list(comparisons)
+        self._shared = frozenset(shared)
         self._done: set[int] = set()
         self._wanted: Counter[str] = Counter()
 
@@ -117,6 +119,8 @@ class Sources:
         return self._expressions(found[0], name, function) if len(found) == 1 else []
 
     def _whole(self, name: str) -> ast.expr | None:
+        if name in self._shared:
+            return None
         if name.startswith("."):
             values = self._attributes.get(name, [])
             return values[0] if len(values) == 1 else None

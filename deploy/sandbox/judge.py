@@ -88,10 +88,12 @@ def plan(command: list[str], files: dict[str, str], tests: dict[str, str], token
 def _changed(judges: Mapping[str, str], token: str) -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
     """The files that judge, every Python file of them changed; the functions that have to fail; the matchers."""
     files, must_fail, matchers = dict(judges), NOTHING, NOTHING
-    for path in (path for path in judges if path.endswith(".py")):
+    sources = {path: text for path, text in judges.items() if path.endswith(".py")}
+    for path, source in sources.items():
         try:
-            files[path], names = control.changed(judges[path], token)
-            matchers |= control.matchers(judges[path])
+            shared = NOTHING.union(*(control.shares(text) for other, text in sources.items() if other != path))
+            files[path], names = control.changed(source, token, shared)
+            matchers |= control.matchers(source)
         except (SyntaxError, ValueError, RecursionError) as error:
             raise UsageError(f"{path} can't be judged: {error}") from error
         must_fail |= names

@@ -6,6 +6,7 @@ from tests.support.cheats.judged import Cheat
 from tests.support.cheats.leaving import LEAVING
 from tests.support.cheats.patching import PATCHING
 from tests.support.cheats.reading import READING
+from tests.support.cheats.roundabout import ROUNDABOUT
 from tests.support.cheats.steering import STEERING
 
-CHEATS: dict[str, Cheat] = {**LEAVING, **FORGING, **PATCHING, **EQUAL, **READING, **STEERING}
+CHEATS: dict[str, Cheat] = {**LEAVING, **FORGING, **PATCHING, **EQUAL, **READING, **ROUNDABOUT, **STEERING}
