@@ -255,8 +255,10 @@ class TestClaims:
     ) -> None:
         cache = JwksCache(settings)
         await cache.refresh()
-        reader = reader_of(settings, cache)
-        bad = bad_tokens(Forge(ensure_signing_key(settings.keys_folder), int(time.time())))
+        now = int(time.time())
+        own = Issuer(own_rules(settings), KeyFolder(settings))
+        reader = TokenReader([own, Issuer(provider_rules(settings), cache)], clock=lambda: now)
+        bad = bad_tokens(Forge(ensure_signing_key(settings.keys_folder), now))
 
         assert [name for name, token in bad.items() if not isinstance(reader.read(token), Refused)] == []
 
