@@ -155,7 +155,8 @@ class AuditLog:
         for chain, record in told:
             chains[chain].append(record)
         try:
-            async with self._database.service() as connection:
+            one_chain = len(chains) == 1
+            async with self._database.statement() if one_chain else self._database.service() as connection:
                 # In one order for all gateways, since each holds the chains that it has come to.
                 for chain in sorted(chains):
                     await append(connection, chain, chains[chain])

@@ -76,7 +76,7 @@ class Permit:
 
 async def take_permit(database: Database, limit: RateLimit, who: str, quota: int) -> Permit:
     """Take one of the `quota` permits a minute that `who` has, if there is one."""
-    async with database.service() as connection:
+    async with database.statement() as connection:
         found = await connection.execute(
             text("SELECT * FROM take_permit(:key, :quota)"), {"key": f"{limit.name}:{who}", "quota": quota}
         )
@@ -137,7 +137,7 @@ class Turnstile:
         await self._permits.close()
 
     async def _take(self, entries: Sequence[_Entry]) -> Sequence[Permit]:
-        async with self._database.service() as connection:
+        async with self._database.statement() as connection:
             found = await connection.execute(
                 text("SELECT * FROM take_permits(:keys, :quotas, :failures, :most) ORDER BY place"),
                 {

@@ -39,6 +39,12 @@ class Database:
         async with self._service.begin() as connection:
             yield connection
 
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncConnection]:
+        """As `service`, but each statement is a transaction of its own: two round trips less for a single one."""
+        async with self._service.connect() as connection:
+            yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
     async def close(self) -> None:
         await self._service.dispose()
         await self._tenant.dispose()
