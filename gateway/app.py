@@ -26,6 +26,7 @@ from gateway.rate_limits import Turnstile
 from gateway.routes import OPERATIONS, PUBLIC_OPERATIONS
 from gateway.services import Services
 from gateway.token_keys import KeyFolder
+from gateway.ui_front import UiFront
 from schema.database import Database
 from schema.errors import SettingsError
 from schema.settings import Settings, is_loopback
@@ -54,7 +55,7 @@ def create_app(settings: Settings, database: Database, temporal_client: Client) 
     )
     app = Starlette(
         routes=_routes(services),
-        middleware=[Middleware(Envelope)],
+        middleware=[Middleware(Envelope), Middleware(UiFront, services=services)],
         exception_handlers={HTTPException: _to_envelope},
         lifespan=_lifespan,
     )

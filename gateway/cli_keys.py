@@ -1,6 +1,8 @@
-"""`golden keys`: the key ring of payloads and columns, for whoever can write its file."""
+"""`golden keys`: the key ring, for whoever can write its file; `golden ui`: what it sealed, in a browser."""
 
 import json
+import sys
+import webbrowser
 from typing import Annotated
 
 import typer
@@ -32,6 +34,24 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
         print(f"{key.key_id}  {key.made}  {'active' if key.active else 'opens only'}")
 
 
+def open_ui(
+    end: Annotated[bool, typer.Option("--end", help="End every session of yours instead.")] = False,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in this machine's browser.")] = True,
+) -> None:
+    """Open the Temporal UI with everything readable: prints a link that works once, for a minute."""
+    from gateway.client import GatewayClient
+
+    client = GatewayClient(read_settings())
+    if end:
+        print(f"{client.post('/ui-sessions/end')['ended']} ended")
+        return
+    url = client.post("/ui")["url"]
+    print(url)
+    if browser and sys.stdout.isatty():
+        webbrowser.open(url)
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to an application."""
     app.add_typer(keys, name="keys")
+    app.command("ui")(open_ui)

@@ -2,6 +2,7 @@
 
 from gateway import (
     audit_routes,
+    codec,
     decisions,
     docs,
     events,
@@ -12,6 +13,7 @@ from gateway import (
     task_views,
     tasks,
     token_routes,
+    ui,
 )
 from gateway.authorisation import Permission
 from gateway.operations import KEY_HEADER, Operation, PublicOperation
@@ -132,6 +134,47 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         method="POST",
+        path="/codec/decode",
+        permission=Permission.CODEC_DECODE,
+        action="codec.decode",
+        handler=codec.decode,
+        summary="Decrypt Temporal's payloads, as its UI and command line ask for it",
+        takes=codec.CodecPayloads,
+        query=codec.CodecQuery,
+        returns=codec.CodecPayloads,
+    ),
+    Operation(
+        method="POST",
+        path="/codec/encode",
+        permission=Permission.CODEC_DECODE,
+        action="codec.encode",
+        handler=codec.encode,
+        summary="Encrypt payloads for Temporal",
+        takes=codec.CodecPayloads,
+        query=codec.CodecQuery,
+        returns=codec.CodecPayloads,
+    ),
+    Operation(
+        method="POST",
+        path="/ui",
+        permission=Permission.CODEC_DECODE,
+        action="ui.link",
+        handler=ui.make_link,
+        summary="Make a link to the Temporal UI, which works once and for a minute",
+        status=201,
+        returns=ui.UiLink,
+    ),
+    Operation(
+        method="POST",
+        path="/ui-sessions/end",
+        permission=Permission.CODEC_DECODE,
+        action="ui.end",
+        handler=ui.end_sessions,
+        summary="End every link and browser session of the caller",
+        returns=ui.UiEnded,
+    ),
+    Operation(
+        method="POST",
         path="/v1/sandbox/executions",
         permission=Permission.SANDBOX_EXECUTE,
         handler=executions.execute,
@@ -218,6 +261,7 @@ PUBLIC_OPERATIONS: tuple[PublicOperation, ...] = (
         "/readyz", health.ready, "Whether tasks can be accepted", problems=(DATABASE_UNAVAILABLE, NOT_MIGRATED)
     ),
     PublicOperation("/.well-known/jwks.json", health.show_keys, "The public keys of tokens, as a JWK set"),
+    PublicOperation("/ui", ui.exchange_link, "Spend a link for a session, and go on to the Temporal UI"),
     PublicOperation("/openapi.json", openapi.show_openapi, "This description"),
     PublicOperation("/docs", docs.show_docs, "This description for people", media_type="text/html"),
 )

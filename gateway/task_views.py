@@ -92,8 +92,5 @@ def _links(task_id: UUID, settings: Settings) -> dict[str, str]:
         "result": f"{path}/result",
         "events": f"{path}/events",
         "consensus": f"{path}/consensus",
-        "temporal": (
-            f"http://127.0.0.1:{settings.temporal_ui_port}"
-            f"/namespaces/{settings.temporal_namespace}/workflows/{workflow}"
-        ),
+        "temporal": (f"{settings.temporal_ui_target}/ui/namespaces/{settings.temporal_namespace}/workflows/{workflow}"),
     }

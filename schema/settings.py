@@ -160,6 +160,11 @@ class Settings(TransportSettings):
         return self.temporal_address or f"127.0.0.1:{self.temporal_port}"
 
     @property
+    def temporal_ui_target(self) -> str:
+        """The Temporal UI's own address: it is shown through the gateway."""
+        return (self.temporal_ui_url or f"http://127.0.0.1:{self.temporal_ui_port}").rstrip("/")
+
+    @property
     def model_url(self) -> str:
         """The embedded model's OpenAI-compatible endpoint."""
         return f"http://127.0.0.1:{self.model_port}/v1"

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -200,4 +201,16 @@ revocations = Table(
     Column("reason", Text),
     Column("revoked_by", Text, nullable=False),
     _at("revoked_at"),
+)
+
+ui_sessions = Table(
+    "ui_sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("sub", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("named", Boolean, nullable=False),
+    Column("token", LargeBinary, nullable=False),
+    _at("expires_at"),
 )

@@ -64,6 +64,7 @@ class TransportSettings(BaseSettings):
     Attributes:
         keys_file: the key ring of payloads and columns.
         tls_cert, tls_key: PEM files; with them the gateway speaks https only.
+        temporal_ui_url: where the gateway finds the Temporal UI, served there under `/ui`.
         tls_ca: PEM file of who may have signed the gateway's certificate, for the command line.
     """
 
@@ -71,6 +72,8 @@ class TransportSettings(BaseSettings):
     tls_cert: Path | None = None
     tls_key: Annotated[Path | None, Field(validate_default=True)] = None
     tls_ca: Path | None = None
+
+    temporal_ui_url: str | None = None
 
     _temporal: dict[str, str] = PrivateAttr(default_factory=_temporal_environment)
 

@@ -50,7 +50,9 @@ def _flags(settings: Settings, database: Path) -> list[str]:
     return [
         *("--ip", "127.0.0.1", "--port", str(settings.temporal_port), "--ui-port", str(settings.temporal_ui_port)),
         *("--db-filename", str(database), "--namespace", settings.temporal_namespace, "--log-level", "warn"),
-        *("--ui-codec-endpoint", f"{settings.gateway_url}/codec"),
+        # The gateway shows the UI under this path, on the origin that has the codec.
+        *("--ui-public-path", "/ui", "--ui-codec-endpoint", f"{settings.gateway_url}/codec"),
+        "--ui-disable-news-fetch",
         *(text for pragma in PRAGMAS for text in ("--sqlite-pragma", pragma)),
         *(text for value in DYNAMIC for text in ("--dynamic-config-value", value)),
         *(text for name in SEARCH_ATTRIBUTES for text in ("--search-attribute", f"{name}=Keyword")),

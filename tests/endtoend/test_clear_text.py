@@ -141,7 +141,7 @@ async def cancelled(golden: Golden, provider: Provider) -> None:
 async def executed(golden: Golden) -> None:
     body = {"files": {"main.py": f"# {MARK}\nprint('{MARK}-printed')\nraise ValueError('{MARK}-trace')"}}
     async with golden.client("developer", sub=SEEN) as http:
-        http.timeout = 120  # type: ignore[assignment]
+        http.timeout = 120
         ran = await http.post("/v1/sandbox/executions", json={**body, "command": ["python", "main.py", MARK]})
         refused = await http.post("/v1/sandbox/executions", json={**body, "command": 5, f"{MARK}-field": MARK})
         strayed = await http.get(f"/v1/tasks/{MARK}?{MARK}={MARK}", headers={"X-Odd": MARK})

@@ -87,6 +87,7 @@ def test_every_route_has_a_permission_or_is_on_the_short_public_list() -> None:
         "/.well-known/jwks.json",
         "/openapi.json",
         "/docs",
+        "/ui",
     }
 
 
@@ -107,6 +108,10 @@ def test_the_routes_ask_for_the_permissions_of_the_design() -> None:
         ("GET", "/v1/tasks/{task_id}/events"): "tasks:read",
         ("POST", "/v1/tasks/{task_id}/cancel"): "tasks:cancel",
         ("POST", "/v1/tasks/{task_id}/decision"): "tasks:decide",
+        ("POST", "/codec/decode"): "codec:decode",
+        ("POST", "/codec/encode"): "codec:decode",
+        ("POST", "/ui"): "codec:decode",
+        ("POST", "/ui-sessions/end"): "codec:decode",
         ("POST", "/v1/sandbox/executions"): "sandbox:execute",
         ("POST", "/v1/tokens"): "tokens:issue",
         ("GET", "/v1/tokens"): "tokens:issue",
