@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test up down lint lock clean
+.PHONY: help setup demo test browser up down lint lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,8 +15,14 @@ setup: ## Make .venv from the locks, and the sandbox where it is missing
 demo: setup ## Start the stack, watch a team of agents solve a task, stop the stack
 	@$(BIN)/python -m deploy.local.demo
 
-test: setup lint ## Check everything: style, types, layers, then all tests
+test: setup browser lint ## Check everything: style, types, layers, then all tests
 	$(BIN)/pytest tests/unit tests/replay tests/integration tests/endtoend tests/chaos
+
+browser: ## Install the Chromium that one test looks at the Temporal UI with
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  echo "installing chromium" && apt-get -qq update && \
+	  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null; } || \
+	  echo "chromium is not there: the test of the Temporal UI will be skipped"
 
 up: setup ## Run everything on this machine until Ctrl-C
 	@$(BIN)/golden up

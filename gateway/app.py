@@ -5,6 +5,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator
 
+import httpx
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -31,6 +32,8 @@ from schema.database import Database
 from schema.errors import SettingsError
 from schema.settings import Settings, is_loopback
 
+UI_SECONDS = 30
+
 AnyOperation = Operation | PublicOperation
 
 
@@ -50,6 +53,7 @@ def create_app(settings: Settings, database: Database, temporal_client: Client) 
         verifier=verifier,
         feed=feed,
         messenger=Messenger(),
+        temporal_ui=httpx.AsyncClient(base_url=settings.temporal_ui_target, timeout=UI_SECONDS, trust_env=False),
         turnstile=Turnstile(settings, database),
         audit=AuditLog(database),
     )
@@ -83,6 +87,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     finally:
         services.feed.stop()
         await services.messenger.close()
+        await services.temporal_ui.aclose()
         await services.turnstile.close()
         await services.audit.close()
         for task in listening:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
+import httpx
 from pydantic import BaseModel
 from starlette.requests import Request
 from temporalio.client import Client
@@ -35,6 +36,7 @@ class Services:
     verifier: Verifier
     feed: EventFeed
     messenger: Messenger
+    temporal_ui: httpx.AsyncClient
     turnstile: Turnstile
     audit: "AuditLog"
 

@@ -54,7 +54,7 @@ class UiFront:
         self._app = app
         self._services = services
         self._trusted = {_origin(settings.gateway_url), _origin(settings.temporal_ui_target)}
-        self._ui = httpx.AsyncClient(base_url=settings.temporal_ui_target, timeout=30, trust_env=False)
+        self._ui = services.temporal_ui
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")

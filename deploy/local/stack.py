@@ -119,7 +119,7 @@ def announce(settings: Settings) -> None:
     print_line("gateway", settings.gateway_url)
     print_line("API", f"{settings.gateway_url}/docs")
     if settings.temporal_address is None:
-        print_line("Temporal UI", f"http://127.0.0.1:{settings.temporal_ui_port}")
+        print_line("Temporal UI", f"golden ui (http://127.0.0.1:{settings.temporal_ui_port} shows it encrypted)")
     print_line("token", "golden token issue --role developer --tenant default")
     print("ready", flush=True)
 

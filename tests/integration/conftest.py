@@ -15,7 +15,7 @@ from gateway.tokens import issue_token
 from schema import engine
 from schema.database import Database
 from schema.settings import Settings
-from tests.support.parts import running_postgres, running_temporal
+from tests.support.parts import free_port, running_postgres, running_temporal
 
 Token = Callable[..., str]
 
@@ -48,8 +48,11 @@ async def running_gateway(settings: Settings, client: Client | None = None) -> A
 @pytest_asyncio.fixture(scope="session")
 async def settings(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Settings]:
     """Settings of a running PostgreSQL with all tables, and of a running Temporal."""
-    home = tmp_path_factory.mktemp("home")
-    async with running_temporal(home) as address, running_postgres(home, tenant_slots=100) as settings:
+    home, port = tmp_path_factory.mktemp("home"), free_port()
+    async with (
+        running_temporal(home, temporal_ui_port=port) as address,
+        running_postgres(home, tenant_slots=100, temporal_ui_port=port) as settings,
+    ):
         yield settings.model_copy(update={"temporal_address": address})
 
 

@@ -103,10 +103,8 @@ class TestTheCodec:
         async with client(gateway_url, admin) as http:
             broken = await http.post("/codec/decode", json={"payloads": [payload, spoilt]})
             other = await http.post("/codec/decode", json=sealed, headers={"X-Namespace": "other"})
-            shapes = [
-                await http.post("/codec/decode", json=body)
-                for body in ({}, {"payloads": None}, {"payloads": [{"data": 5}]}, [])
-            ]
+            bodies: list[Any] = [{}, {"payloads": None}, {"payloads": [{"data": 5}]}, []]
+            shapes = [await http.post("/codec/decode", json=body) for body in bodies]
         assert (problem(broken), broken.json()["errors"][0]["field"]) == ("invalid-request", "payloads.1")
         assert (problem(other), other.json()["errors"][0]["field"]) == ("invalid-request", "X-Namespace")
         assert {problem(each) for each in shapes} == {"invalid-request"}
