@@ -13,13 +13,13 @@ from gateway.idempotency import claim_key
 from gateway.operations import answer
 from gateway.problems import invalid
 from gateway.services import Call
-from gateway.task_views import read_task, task_path
+from gateway.task_views import read_task, select_tasks, task_path, view_of
 from schema import engine
 from schema.audit import payload_digest
+from schema.database import started_at
 from schema.messages.task import TaskSpec, TaskState, TaskView
-from schema.story import append_event
-from schema.tables import accounts, tasks
-from schema.texts import canonical_json, put_text
+from schema.tables import accounts, task_events, tasks, texts
+from schema.texts import canonical_json, digest_of
 
 ROUTE = "POST /v1/tasks"
 REPEATED = "repeated: the first request with this key did it"
@@ -52,27 +52,30 @@ async def _accept(call: Call, spec: TaskSpec) -> TaskView:
         if key is not None:
             first = await claim_key(connection, call, route=ROUTE, key=key, digest=digest, task_id=task_id)
         if first is None:
-            await _write(connection, call, spec, task_id)
-        view = await read_task(connection, call, first or task_id)
+            view = await _write(connection, call, spec, task_id)
+        else:
+            view = await read_task(connection, call, first)
         await record_act(connection, call, object=str(view.task_id), digest=digest, reason=REPEATED if first else None)
     return view
 
 
-async def _write(connection: AsyncConnection, call: Call, spec: TaskSpec, task_id: UUID) -> None:
-    await connection.execute(
-        postgresql.insert(accounts)
-        .values(tenant=call.tenant, slots=call.services.settings.tenant_slots)
-        .on_conflict_do_nothing()
+async def _write(connection: AsyncConnection, call: Call, spec: TaskSpec, task_id: UUID) -> TaskView:
+    """The account, the text, the task and its first event, in one round trip."""
+    body, now = canonical_json(spec.model_dump(mode="json")), started_at(connection)
+    account = postgresql.insert(accounts).values(tenant=call.tenant, slots=call.services.settings.tenant_slots)
+    text = postgresql.insert(texts).values(tenant=call.tenant, digest=digest_of(body), body=body)
+    data = {"at": now.isoformat(), "state": TaskState.SUBMITTED.value}
+    event = insert(task_events).values(task_id=task_id, sequence=1, tenant=call.tenant, event="state", data=data)
+    task = insert(tasks).values(
+        task_id=task_id,
+        tenant=call.tenant,
+        title=spec.title,
+        spec=digest_of(body),
+        submitted_by=call.principal.sub,
+        budget_tokens=spec.budget_tokens,
+        event_sequence=1,
     )
-    text = await put_text(connection, call.tenant, canonical_json(spec.model_dump(mode="json")))
-    await connection.execute(
-        insert(tasks).values(
-            task_id=task_id,
-            tenant=call.tenant,
-            title=spec.title,
-            spec=text,
-            submitted_by=call.principal.sub,
-            budget_tokens=spec.budget_tokens,
-        )
-    )
-    await append_event(connection, task_id, call.tenant, "state", {"state": TaskState.SUBMITTED.value})
+    beside = (account.on_conflict_do_nothing(), text.on_conflict_do_nothing(), event)
+    together = task.add_cte(*(statement.cte(f"beside_{n}") for n, statement in enumerate(beside)))
+    found = await connection.execute(together.returning(*select_tasks().selected_columns))
+    return view_of(found.one(), call.services.settings)

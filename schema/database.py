@@ -1,14 +1,22 @@
 """The ways into PostgreSQL: one transaction for a tenant under row-level security, or across tenants."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from schema.columns import use_ring
 from schema.keyring import KeyRing
 from schema.settings import Settings
+
+PINGED_AFTER_SECONDS = 1.0
+"""A connection that was used within this time is believed to be there still."""
+_STARTED, _USED = "golden.started", "golden.used"
 
 
 class Database:
@@ -30,7 +38,10 @@ class Database:
         """A transaction that sees and writes the rows of `tenant` only; committed at the end."""
         async with self._tenant.begin() as connection:
             # Local to the transaction, so that a pooled connection carries nothing over.
-            await connection.execute(text("SELECT set_config('golden.tenant', :tenant, true)"), {"tenant": tenant})
+            begun = await connection.execute(
+                text("SELECT now(), set_config('golden.tenant', :tenant, true)"), {"tenant": tenant}
+            )
+            connection.info[_STARTED] = begun.one()[0]
             yield connection
 
     @asynccontextmanager
@@ -50,16 +61,40 @@ class Database:
         await self._tenant.dispose()
 
 
+def started_at(connection: AsyncConnection) -> datetime:
+    """The time of a tenant's transaction, by PostgreSQL's clock: what `now()` is in it."""
+    moment: datetime = connection.info[_STARTED]
+    return moment
+
+
 def _engine(url: str, pool_size: int, ring: KeyRing) -> AsyncEngine:
-    # pre_ping: after a restart of PostgreSQL the first call finds a new connection, not an error.
     engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
-        pool_pre_ping=True,
         hide_parameters=True,  # an error's text ends in a log, where no user's text may be
         connect_args={"connect_timeout": 5},
     )
     use_ring(engine.dialect, ring)
+    _ping_idle(engine)
     return engine
+
+
+def _ping_idle(engine: AsyncEngine) -> None:
+    """After a restart of PostgreSQL the first call finds a new connection, not an error.
+
+    As the pool's own ping does it, which would be a round trip for each use of a busy connection.
+    """
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def _note(_connection: Any, record: Any) -> None:
+        record.info[_USED] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _ping(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get(_USED, time.monotonic()) > PINGED_AFTER_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:
+                raise DisconnectionError("the connection is gone") from error
