@@ -10,6 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from gateway.envelope import SECURITY_HEADERS
 from gateway.openapi import describe
 from gateway.services import Services
 
@@ -21,7 +22,8 @@ td{vertical-align:top;padding-right:1rem} .method{display:inline-block;width:4re
 @media (prefers-color-scheme:dark){body{color:#eee;background:#161616}pre{background:#242424}a{color:#8ab4f8}}
 """
 _HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-HEADERS = {"Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_HASH}'; frame-ancestors 'none'"}
+_POLICY = SECURITY_HEADERS["Content-Security-Policy"]
+HEADERS = {"Content-Security-Policy": f"{_POLICY}; style-src 'sha256-{_HASH}'"}
 
 
 async def show_docs(_request: Request, _services: Services) -> Response:

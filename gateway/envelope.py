@@ -1,5 +1,6 @@
-"""Around every request: its id, the headers that every answer has, errors as problems, a count and a log line."""
+"""Around every request: its limits, id and trace, the headers of every answer, errors as problems, a log line."""
 
+import secrets
 import time
 import traceback
 
@@ -9,21 +10,29 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import metrics
 from gateway.problems import INTERNAL_ERROR, Problem, problem_of, respond
-from gateway.values import read_request_id
+from gateway.request_line import check_request
+from gateway.values import read_request_id, read_trace_id
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+HSTS = "max-age=31536000"
+"""Under TLS, a browser that was here once uses nothing else for a year."""
 
 PROBES = frozenset({"/healthz", "/readyz"})
 """Asked every few seconds: one line each would drown the rest."""
 
 log = structlog.get_logger(__name__)
+
+
+def security_headers(*, tls: bool) -> dict[str, str]:
+    """The headers of every answer that doesn't say otherwise itself."""
+    return {**SECURITY_HEADERS, "Strict-Transport-Security": HSTS} if tls else SECURITY_HEADERS
 
 
 class Envelope:
@@ -36,12 +45,15 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = read_request_id(Headers(scope=scope))
+        headers = Headers(scope=scope)
+        request_id, trace_id = read_request_id(headers), read_trace_id(headers)
         # A mapping of this request's own: the server's is shared by all.
         scope["state"] = {**scope.get("state", {}), "request_id": request_id, "headers": {}}
-        answer = _Answer(send, scope, request_id)
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        answer = _Answer(send, scope, request_id, trace_id)
+        traced = {"trace_id": trace_id} if trace_id else {}
+        with structlog.contextvars.bound_contextvars(request_id=request_id, **traced):
             try:
+                check_request(scope)
                 await self._app(scope, receive, answer.send)
             except Exception as error:
                 problem = _problem(error)
@@ -64,11 +76,12 @@ def _problem(error: Exception) -> Problem:
 class _Answer:
     """Watches one answer on its way out."""
 
-    def __init__(self, send: Send, scope: Scope, request_id: str) -> None:
+    def __init__(self, send: Send, scope: Scope, request_id: str, trace_id: str | None) -> None:
         self.status: int | None = None
         self._send = send
         self._scope = scope
         self._request_id = request_id
+        self._trace_id = trace_id
         self._began = time.perf_counter()
 
     async def send(self, message: Message) -> None:
@@ -77,8 +90,11 @@ class _Answer:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self._request_id
+            if self._trace_id is not None:
+                # The client's trace, and in it a span of ours that nobody records.
+                headers["traceparent"] = f"00-{self._trace_id}-{secrets.token_hex(8)}-00"
             headers.update(self._scope["state"]["headers"])
-            for name, value in SECURITY_HEADERS.items():
+            for name, value in security_headers(tls=self._scope["scheme"] == "https").items():
                 headers.setdefault(name, value)
             metrics.REQUESTS.labels(self._route, str(self.status)).inc()
             metrics.SECONDS.labels(self._route).observe(time.perf_counter() - self._began)

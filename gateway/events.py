@@ -47,6 +47,8 @@ async def stream_events(call: Call) -> Response:
         after = read_sequence("after", call.query(EventsQuery).after)
     task_id = call.task_id
     await _read_batch(call, task_id, after)  # so that a wrong task or a database that is away has its status
+    if call.request.method == "HEAD":
+        return EventSourceResponse(_nothing())
     return EventSourceResponse(_tell(call, task_id, after), ping=PING_SECONDS, send_timeout=SEND_SECONDS, sep="\n")
 
 
@@ -63,6 +65,12 @@ async def _tell(call: Call, task_id: UUID, after: int) -> AsyncIterator[ServerSe
             yield ServerSentEvent(comment="this gateway stops", retry=COME_BACK_MS)
         elif not _allowed(call):
             yield ServerSentEvent(comment="the token is not valid any more", retry=COME_BACK_MS)
+
+
+async def _nothing() -> AsyncIterator[ServerSentEvent]:
+    """No event: a stream's headers alone, for those who ask for these."""
+    return
+    yield
 
 
 async def _follow(call: Call, task_id: UUID, after: int, follower: Follower) -> AsyncIterator[TaskEvent]:

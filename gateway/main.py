@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -9,7 +10,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Generator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import uvicorn
 from prometheus_client import start_http_server
@@ -17,7 +18,9 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime, TelemetryConfig
 
 from gateway.app import create_app
+from gateway.connections import PATIENCE, Connection, Patience
 from gateway.feed import EventFeed
+from gateway.request_line import MAX_HEADER_BYTES
 from schema import engine
 from schema.database import Database
 from schema.errors import SettingsError
@@ -26,7 +29,6 @@ from schema.settings import Settings
 
 DRAIN_SECONDS = 10
 KEEP_ALIVE_SECONDS = 15
-MAX_HEADER_BYTES = 16 * 1024
 
 
 class GatewayServer(uvicorn.Server):
@@ -89,15 +91,18 @@ async def serve(settings: Settings) -> None:
         await database.close()
 
 
-def make_server(settings: Settings, database: Database, temporal_client: Client) -> GatewayServer:
+def make_server(
+    settings: Settings, database: Database, temporal_client: Client, patience: Patience = PATIENCE
+) -> GatewayServer:
     """The server with its limits; nothing that a client sends is in its logs."""
     app = create_app(settings, database, temporal_client)
+    protocol: Any = functools.partial(Connection, patience=patience, max_connections=settings.max_connections)
     config = uvicorn.Config(
         app,
         host=settings.gateway_host,
         port=settings.gateway_port,
         loop="asyncio",
-        http="h11",
+        http=protocol,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -19,28 +19,43 @@ from gateway.services import Services
 REF = "#/components/schemas/{model}"
 YAML = "application/yaml"
 
+_EVERYWHERE = (
+    problems.MALFORMED_REQUEST,
+    problems.REQUEST_TIMEOUT,
+    problems.URI_TOO_LONG,
+    problems.HEADERS_TOO_LARGE,
+    problems.INTERNAL_ERROR,
+    problems.OVERLOADED,
+)
 _GUARDED = (
+    *_EVERYWHERE,
     problems.UNAUTHENTICATED,
     problems.RATE_LIMITED,
     problems.FORBIDDEN,
     problems.INVALID_REQUEST,
-    problems.INTERNAL_ERROR,
     problems.DATABASE_UNAVAILABLE,
     problems.IDENTITY_PROVIDER_UNAVAILABLE,
     problems.AUDIT_UNAVAILABLE,
-    problems.OVERLOADED,
     problems.KEY_MISSING,
 )
-_WITH_BODY = (
-    problems.MALFORMED_REQUEST,
-    problems.REQUEST_TIMEOUT,
-    problems.TOO_LARGE,
-    problems.UNSUPPORTED_MEDIA_TYPE,
-)
+_WITH_BODY = (problems.TOO_LARGE, problems.UNSUPPORTED_MEDIA_TYPE)
 _HEADER_TEXT = {
     "Idempotency-Key": "The same key and body find the first answer, for ever.",
     "Last-Event-ID": "The id of the last event that was seen.",
 }
+_ALWAYS = ("X-Request-Id", "traceparent")
+_LIMITS = ("RateLimit-Policy", "RateLimit")
+_RESPONSE_HEADERS = {
+    "X-Request-Id": "The request's own id where it is 1 to 64 letters, digits, dots, hyphens or underscores; else new.",
+    "traceparent": "Of the request's trace, where it has a valid traceparent (W3C Trace Context).",
+    "RateLimit-Policy": "The limits that were counted.",
+    "RateLimit": "What is left of each of them.",
+    "Retry-After": "Seconds after which to try again.",
+    "WWW-Authenticate": "How to authenticate.",
+    "Location": "Where the new thing is.",
+}
+_HEADERS_OF_STATUS = {"401": ("WWW-Authenticate",), "409": ("Retry-After",), "429": ("Retry-After",)}
+_HEADERS_OF_STATUS |= {"503": ("Retry-After",)}
 
 
 async def show_openapi(_request: Request, _services: Services) -> Response:
@@ -70,6 +85,9 @@ def describe() -> dict[str, Any]:
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
             "schemas": _schemas(OPERATIONS),
+            "headers": {
+                name: {"description": text, "schema": {"type": "string"}} for name, text in _RESPONSE_HEADERS.items()
+            },
         },
     }
 
@@ -107,8 +125,12 @@ def _public_operation(operation: PublicOperation) -> dict[str, Any]:
         "summary": operation.summary,
         "security": [],
         "responses": {
-            "200": {"description": operation.summary, "content": {operation.media_type: {}}},
-            **_problems((*operation.problems, problems.INTERNAL_ERROR)),
+            "200": {
+                "description": operation.summary,
+                "headers": _headers(*_ALWAYS),
+                "content": {operation.media_type: {}},
+            },
+            **_problems((*operation.problems, *_EVERYWHERE)),
         },
     }
 
@@ -118,16 +140,17 @@ def _all_problems(operation: Operation) -> tuple[ProblemKind, ...]:
 
 
 def _success(operation: Operation) -> dict[str, Any]:
-    headers = {"X-Request-Id": {"schema": {"type": "string"}}}
-    if operation.status == 202 and operation.takes is not None:
-        headers["Location"] = {"schema": {"type": "string"}}
-    headers |= {name: {"schema": {"type": "string"}} for name in ("RateLimit-Policy", "RateLimit")}
+    names = [*_ALWAYS, *_LIMITS, *(("Location",) if operation.status == 202 and operation.takes else ())]
     schema = _ref(operation.returns) if operation.returns else {"type": "string"}
     return {
         "description": operation.summary,
-        "headers": headers,
+        "headers": _headers(*names),
         "content": {operation.media_type: {"schema": schema}},
     }
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def _problems(kinds: Iterable[ProblemKind]) -> dict[str, Any]:
@@ -137,7 +160,11 @@ def _problems(kinds: Iterable[ProblemKind]) -> dict[str, Any]:
         by_status.setdefault(str(kind.status), []).append(kind)
     content = {"application/problem+json": {"schema": _ref(ProblemDetails)}}
     return {
-        status: {"description": "; ".join(f"`{kind.name}`: {kind.title}" for kind in group), "content": content}
+        status: {
+            "description": "; ".join(f"`{kind.name}`: {kind.title}" for kind in group),
+            "headers": _headers(*_ALWAYS, *_LIMITS, *_HEADERS_OF_STATUS.get(status, ())),
+            "content": content,
+        }
         for status, group in by_status.items()
     }
 

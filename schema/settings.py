@@ -45,6 +45,7 @@ class Settings(TransportSettings):
 
     gateway_host: str = "127.0.0.1"
     gateway_port: Port = 8080
+    max_connections: PositiveInt = 1_000
     temporal_port: Port = 7233
     temporal_ui_port: Port = 8233
     model_port: Port = 8081

@@ -10,6 +10,7 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from gateway.authorisation import Role
+from gateway.connections import PATIENCE, Patience
 from gateway.main import GatewayServer, make_server
 from gateway.tokens import issue_token
 from schema import engine
@@ -29,10 +30,12 @@ class QuietServer(GatewayServer):
 
 
 @contextlib.asynccontextmanager
-async def running_gateway(settings: Settings, client: Client | None = None) -> AsyncIterator[GatewayServer]:
+async def running_gateway(
+    settings: Settings, client: Client | None = None, patience: Patience = PATIENCE
+) -> AsyncIterator[GatewayServer]:
     """The gateway on `settings.gateway_port`; drained at the end."""
     database = Database.from_settings(settings)
-    made = make_server(settings, database, client or await engine.connect(settings, lazy=True))
+    made = make_server(settings, database, client or await engine.connect(settings, lazy=True), patience)
     server = QuietServer(made.config, made.config.app.state.services.feed)  # type: ignore[union-attr]
     serving = asyncio.create_task(server.serve())
     try:
