@@ -31,6 +31,18 @@ class EventsQuery(Message):
     after: str = "0"
 
 
+class StreamedEvent(Message):
+    """One event of the stream. `id` is for `Last-Event-ID`; `data` is JSON; `retry` is in milliseconds.
+
+    A comment says why a stream ends before the task has.
+    """
+
+    id: str | None = None
+    event: str | None = None
+    data: str | None = None
+    retry: int | None = None
+
+
 @dataclass(frozen=True)
 class _Batch:
     events: tuple[TaskEvent, ...]

@@ -124,11 +124,12 @@ def _public_operation(operation: PublicOperation) -> dict[str, Any]:
         "operationId": operation.handler.__name__,
         "summary": operation.summary,
         "security": [],
+        "parameters": [{"name": name, "in": "query", "schema": {"type": "string"}} for name in operation.query],
         "responses": {
-            "200": {
+            str(operation.status): {
                 "description": operation.summary,
-                "headers": _headers(*_ALWAYS),
-                "content": {operation.media_type: {}},
+                "headers": _headers(*_ALWAYS, *(() if operation.media_type else ("Location",))),
+                **({"content": {operation.media_type: {}}} if operation.media_type else {}),
             },
             **_problems((*operation.problems, *_EVERYWHERE)),
         },

@@ -62,12 +62,19 @@ class Operation:
 
 @dataclass(frozen=True)
 class PublicOperation:
-    """A route for everybody; it shows nothing that belongs to anybody."""
+    """A route for everybody; it shows nothing that belongs to anybody.
+
+    Attributes:
+        media_type: of the answer; none where it has no body.
+        query: the names of what it takes there.
+    """
 
     path: str
     handler: PublicHandler
     summary: str
-    media_type: str = "application/json"
+    status: int = 200
+    media_type: str | None = "application/json"
+    query: tuple[str, ...] = ()
     problems: tuple[ProblemKind, ...] = ()
     method: Literal["GET"] = "GET"
 

@@ -29,6 +29,7 @@ from gateway.problems import (
     TASK_NOT_ESCALATED,
     TASK_NOT_FINAL,
     TEMPORAL_UNAVAILABLE,
+    UNAUTHENTICATED,
 )
 from schema.audit_check import ChainReport
 from schema.messages.execution import ExecutionSpec
@@ -104,6 +105,7 @@ OPERATIONS: tuple[Operation, ...] = (
         query=events.EventsQuery,
         headers=("Last-Event-ID",),
         media_type="text/event-stream",
+        returns=events.StreamedEvent,
         problems=(NOT_FOUND,),
     ),
     Operation(
@@ -261,7 +263,15 @@ PUBLIC_OPERATIONS: tuple[PublicOperation, ...] = (
         "/readyz", health.ready, "Whether tasks can be accepted", problems=(DATABASE_UNAVAILABLE, NOT_MIGRATED)
     ),
     PublicOperation("/.well-known/jwks.json", health.show_keys, "The public keys of tokens, as a JWK set"),
-    PublicOperation("/ui", ui.exchange_link, "Spend a link for a session, and go on to the Temporal UI"),
+    PublicOperation(
+        "/ui",
+        ui.exchange_link,
+        "Spend a link for a session, and go on to the Temporal UI",
+        status=303,
+        media_type=None,
+        query=("code",),
+        problems=(UNAUTHENTICATED, DATABASE_UNAVAILABLE),
+    ),
     PublicOperation("/openapi.json", openapi.show_openapi, "This description"),
     PublicOperation("/docs", docs.show_docs, "This description for people", media_type="text/html"),
 )
