@@ -16,6 +16,7 @@ from starlette.routing import Route
 from gateway.app import create_app
 from gateway.envelope import SECURITY_HEADERS
 from gateway.openapi import describe
+from gateway.operations import Operation, PublicOperation
 from gateway.routes import OPERATIONS, PUBLIC_OPERATIONS
 from schema import engine
 from schema.database import Database
@@ -30,8 +31,9 @@ from tests.support.raw_http import wire
 Token = Callable[..., str]
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
-PATHS = sorted({each.path for each in (*OPERATIONS, *PUBLIC_OPERATIONS)})
-GETS = sorted(each.path for each in (*OPERATIONS, *PUBLIC_OPERATIONS) if each.method == "GET")
+ROUTES: tuple[Operation | PublicOperation, ...] = (*OPERATIONS, *PUBLIC_OPERATIONS)
+PATHS = sorted({each.path for each in ROUTES})
+GETS = sorted(each.path for each in ROUTES if each.method == "GET")
 
 
 class TestHeaders:
@@ -48,7 +50,7 @@ class TestHeaders:
 
     @pytest.mark.parametrize("path", PATHS)
     async def test_options_and_405_name_the_methods(self, path: str, gateway_url: str) -> None:
-        known = {each.method for each in (*OPERATIONS, *PUBLIC_OPERATIONS) if each.path == path} | {"OPTIONS"}
+        known = {each.method for each in ROUTES if each.path == path} | {"OPTIONS"}
         known |= {"HEAD"} if "GET" in known else set()
         async with client(gateway_url, None) as http:
             options, wrong = await http.options(path), await http.request("BREW", path)
@@ -138,18 +140,16 @@ class TestTraces:
 
 
 class TestFailures:
-    @pytest.mark.parametrize(
-        "operation", [*OPERATIONS, *PUBLIC_OPERATIONS], ids=lambda each: f"{each.method} {each.path}"
-    )
+    @pytest.mark.parametrize("operation", ROUTES, ids=lambda each: f"{each.method} {each.path}")
     async def test_a_fault_of_ours_is_500_without_a_word_of_it(
-        self, operation: object, settings: Settings, token: Token, database: Database
+        self, operation: Operation | PublicOperation, settings: Settings, token: Token, database: Database
     ) -> None:
         app = create_app(settings, database, await engine.connect(settings, lazy=True))
 
         async def broken(*_: object) -> None:
             raise ValueError(f"secret in {settings.home}")
 
-        path, method = operation.path, operation.method  # type: ignore[attr-defined]
+        path, method = operation.path, operation.method
         own = [route for route in app.routes if isinstance(route, Route) and route.path == path]
         own[0].app = broken
         asked = path.format(task_id=uuid4(), jti=uuid4())
