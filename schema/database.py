@@ -14,7 +14,7 @@ from schema.columns import use_ring
 from schema.keyring import KeyRing
 from schema.settings import Settings
 
-PINGED_AFTER_SECONDS = 0.1
+PINGED_AFTER_SECONDS = 0.02
 """A connection that was used within this time is believed to be there still: no server restarts as fast."""
 _STARTED, _USED = "golden.started", "golden.used"
 
@@ -72,6 +72,7 @@ def _engine(url: str, pool_size: int, ring: KeyRing) -> AsyncEngine:
         url,
         pool_size=pool_size,
         max_overflow=0,
+        pool_use_lifo=True,  # so that those in use are in use all the time
         pool_timeout=10,
         hide_parameters=True,  # an error's text ends in a log, where no user's text may be
         connect_args={"connect_timeout": 5},
