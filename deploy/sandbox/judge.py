@@ -1,9 +1,9 @@
 """What a pytest run must show to pass, found before the candidate is there. Standard library only."""
 
-import importlib
+import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -18,6 +18,9 @@ ALLOWED_OPTION = re.compile(
     r"|--tb=(auto|long|short|line|native|no)|--(maxfail|durations)=\d{1,4}"
 )
 MAX_MESSAGE = 2_000
+MAX_TESTS, MAX_ID, ALL_IDS, ALL_MESSAGES = 5_000, 300, 4 << 20, 512 << 10
+"""In bytes, as JSON: a candidate may write its report itself, and its answer has to fit into a frame and in memory."""
+NAMED, MAX_NAME, LONGEST_PHASE = 5, 80, 1e6
 WORST_FIRST = ("failed", "error", "missing", "skipped", "passed")
 FORMS = ("pytest", "py.test"), ("python", "python3")
 
@@ -127,82 +130,100 @@ def pytest_arguments(command: list[str]) -> list[str] | None:
 
 def verdicts(plan: Plan, report: bytes, limit: str | None) -> list[dict[str, Any]]:
     """One outcome for each expected or collected test; what did not report is missing."""
-    told = _Told({test: _outcome("missing", "the test did not report") for test in plan.expected}, limit)
+    return _fitting(_outcomes(plan, report, limit))
+
+
+def control_verdicts(plan: Plan, report: bytes, token: str) -> list[dict[str, Any]]:
+    """Of a control: `passed` is a test that failed with the token, or one that was not changed and passed."""
+    outcomes = {}
+    for test, told in _outcomes(plan, report, None).items():
+        if _function(test).rpartition("::")[2] in plan.must_fail:
+            # The line of the source holds the token too.
+            honest = told["outcome"] == "failed" and f"AssertionError: {token}" in told["message"]
+        else:
+            honest = told["outcome"] == "passed"
+        outcomes[test] = {**told, "outcome": "passed" if honest else "failed"}
+    return _fitting(outcomes)
+
+
+def _outcomes(plan: Plan, report: bytes, limit: str | None) -> dict[str, dict[str, Any]]:
+    told = _Told(limit)
+    told.expect(map(_id, plan.expected))
     for record in _records(report):
         told.take(record)
-    return [{"id": test, **outcome} for test, outcome in told.verdicts().items()]
+    return told.verdicts()
+
+
+def _fitting(outcomes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    room, fitting = ALL_MESSAGES, []  # beyond it the messages are empty
+    for test, outcome in outcomes.items():
+        room -= len(json.dumps(outcome["message"])) if room > 0 else 0
+        fitting.append({"id": test, **outcome, "message": outcome["message"] if room > 0 else ""})
+    return fitting
 
 
 @dataclass
 class _Told:
     """What a report has told so far."""
 
-    outcomes: dict[str, dict[str, Any]]
     limit: str | None
+    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
-    replaced: list[str] = field(default_factory=list)
+    replaced: set[str] = field(default_factory=set)
     finished: bool = False
+    room: int = ALL_IDS
+    crowded: bool = False
 
     def take(self, record: dict[str, Any]) -> None:
-        kind, test = record.get("kind"), _text(record.get("id"))
+        kind, test = record.get("kind"), _id(record.get("id"))
         if kind == "collected":
-            self._expect(_ids(record))
+            ids = record.get("ids")
+            self.expect([_id(one) for one in ids] if isinstance(ids, list) else [])
         elif kind == "start" and test in self.outcomes:
             ending = f"the run ended in this test ({self.limit})" if self.limit else "the run ended in this test"
             self.outcomes[test] = self.outcomes[test] | {"message": ending}
-        elif kind == "phase":
+        elif kind == "phase" and self._has_room(test):
             self.outcomes[test] = _worse(self.outcomes.get(test), record)
         elif kind == "broken":
             self.broken[test] = _text(record.get("message"))
         elif kind == "replaced":
-            self.replaced.append(test)
+            self.replaced.add(test[:MAX_NAME])
         elif kind == "finished":
             self.finished = True
 
-    def _expect(self, ids: list[str]) -> None:
+    def expect(self, ids: Iterable[str]) -> None:
         """With their parameters, in place of the functions that were known before."""
-        functions = {_function(test) for test in ids}
-        kept = {test: found for test, found in self.outcomes.items() if test not in functions}
-        self.outcomes = kept | {test: _outcome("missing", "the test did not report") for test in ids}
+        for test in ids:
+            self.outcomes.pop(_function(test), None)
+            if self._has_room(test):
+                self.outcomes[test] = _outcome("missing", "the test did not report")
+
+    def _has_room(self, test: str) -> bool:
+        if test in self.outcomes:
+            return True
+        self.room -= len(json.dumps(test))
+        fits = len(self.outcomes) < MAX_TESTS and self.room >= 0
+        self.crowded |= not fits
+        return fits
 
     def verdicts(self) -> dict[str, dict[str, Any]]:
         """The outcomes, with what the whole run says of each."""
         outcomes = dict(self.outcomes)
-        if not self.finished:
-            outcomes["session"] = _outcome("missing", "pytest did not come to its end")
         for test, outcome in outcomes.items():
             path = test.split("::")[0]
             if outcome["outcome"] == "missing" and path in self.broken:
                 outcomes[test] = _outcome("error", self.broken[path])
+        if self.crowded:
+            said = f"there are more tests than can be judged in one run: at most {MAX_TESTS:,}, with short names"
+            outcomes = {"session": _outcome("missing", said), **outcomes}
+        elif not self.finished:
+            outcomes["session"] = _outcome("missing", "pytest did not come to its end")
         if self.replaced:
-            return dict.fromkeys(
-                outcomes, _outcome("error", f"the program replaced {', '.join(sorted(self.replaced))}")
-            )
+            names = sorted(self.replaced)
+            more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+            said = f"the program replaced {', '.join(names[:NAMED])}{more}"
+            return {test: _outcome("error", said) for test in outcomes}
         return outcomes
-
-
-def control_verdicts(plan: Plan, report: bytes, token: str) -> list[dict[str, Any]]:
-    """Of a control: `passed` is a test that failed with the token, or one that was not changed and passed."""
-    outcomes = []
-    for test in verdicts(plan, report, None):
-        name = _function(test["id"]).rpartition("::")[2]
-        if name in plan.must_fail:
-            # The line of the source holds the token too.
-            honest = test["outcome"] == "failed" and f"AssertionError: {token}" in test["message"]
-        else:
-            honest = test["outcome"] == "passed"
-        outcomes.append({**test, "outcome": "passed" if honest else "failed"})
-    return outcomes
-
-
-def preload() -> None:
-    """Load pytest before the job comes; it is the larger part of a short run."""
-    try:
-        config = importlib.import_module("_pytest.config")
-    except ImportError:
-        return
-    for name in (*getattr(config, "default_plugins", ()), "pytest", "deploy.sandbox.report_plugin"):
-        importlib.import_module(name if "." in name or name == "pytest" else f"_pytest.{name}")
 
 
 def _is_selected(path: str, targets: list[str]) -> bool:
@@ -246,7 +267,8 @@ def _worse(known: dict[str, Any] | None, record: dict[str, Any]) -> dict[str, An
     if outcome not in WORST_FIRST or outcome == "missing":
         outcome = "error"
     seconds = record.get("seconds")
-    new = _outcome(outcome, _text(record.get("message")), seconds if isinstance(seconds, float) else 0.0)
+    taken = seconds if isinstance(seconds, float) and 0.0 <= seconds <= LONGEST_PHASE else 0.0
+    new = _outcome(outcome, _text(record.get("message")), taken)
     if known is None or known["outcome"] == "missing":
         return new
     worst = min(known, new, key=lambda one: WORST_FIRST.index(one["outcome"]))
@@ -263,9 +285,13 @@ def _text(value: object) -> str:
     return text[-MAX_MESSAGE:].encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
-def _ids(record: dict[str, Any]) -> list[str]:
-    ids = record.get("ids")
-    return [_text(test) for test in ids] if isinstance(ids, list) else []
+def _id(value: object) -> str:
+    """A test's id; one that is too long stays another than all others."""
+    whole = value if isinstance(value, str) else ""
+    text = whole.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+    if len(text) <= MAX_ID:
+        return text
+    return f"{text[: MAX_ID - 17]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _function(test: str) -> str:

@@ -1,12 +1,14 @@
 """What a pytest run must show to pass, and what its report makes of it."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.sandbox import discovery, judge
+from deploy.sandbox import discovery, frames, judge, supervisor
+from schema.messages.sandbox import SandboxRun
 
 TEST = "def test_one():\n    pass\n"
 PLAN = judge.Plan(
@@ -184,3 +186,71 @@ def test_records_of_wrong_types_are_borne(entries: list[dict[str, object]]) -> N
         assert isinstance(test["message"], str)
         test["message"].encode()
         test["id"].encode()
+
+
+AMPLIFIED: dict[str, list[dict[str, object]]] = {
+    "ids and names": [
+        {"kind": "collected", "ids": [f"{n}" for n in range(60_000)]},
+        *(dict[str, object](kind="replaced", id=f"{n:03}" + "r" * 1_997) for n in range(400)),
+    ],
+    "ids of one broken file": [
+        {"kind": "broken", "id": "t.py", "message": "\u00e4" * 2_000},
+        {"kind": "collected", "ids": [f"t.py::{n}" for n in range(60_000)]},
+    ],
+    "phases": [{"kind": "phase", "id": f"{n}", "outcome": "failed"} for n in range(35_000)],
+    "long ids": [{"kind": "collected", "ids": [f"{n:03}" + "\U0001f600" * 2_000 for n in range(240)]}],
+}
+
+
+@pytest.mark.parametrize("name", AMPLIFIED)
+def test_a_report_of_a_candidates_own_is_not_amplified(name: str) -> None:
+    report = b"\n".join(json.dumps(entry, ensure_ascii=False).encode() for entry in (*AMPLIFIED[name], FINISHED))
+    assert len(report) <= supervisor.MAX_REPORT
+    for tests in (judge.verdicts(PLAN, report, None), judge.control_verdicts(PLAN, report, "token")):
+        assert len(frames.pack({"tests": tests}, frames.MAX_ANSWER)) < frames.MAX_ANSWER / 4
+        assert len(tests) <= judge.MAX_TESTS + 1
+        assert sum(len(test["message"]) for test in tests) <= judge.ALL_MESSAGES
+        assert any(test["outcome"] != "passed" for test in tests)
+        SandboxRun.model_validate(
+            {"exit_code": 0, "limit": None, "tests": tests, "stdout": "", "stderr": "", "isolation": "gvisor",
+             "usage": {"wall_seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_mb": 1.0}}
+        )  # fmt: skip
+
+
+def test_more_tests_than_can_be_judged_are_told_and_no_pass() -> None:
+    ids = [f"test_a.py::test_one[{n}]" for n in range(judge.MAX_TESTS + 1)]
+    passes: list[dict[str, object]] = [{"kind": "phase", "id": test, "outcome": "passed"} for test in ids]
+    tests = judge.verdicts(PLAN, records({"kind": "collected", "ids": ids}, *passes, FINISHED), None)
+    assert (tests[0]["id"], tests[0]["outcome"]) == ("session", "missing")
+    assert "more tests than can be judged" in tests[0]["message"]
+
+
+def test_many_collections_take_no_longer_than_one() -> None:
+    ids = [f"test_a.py::test_one[{n}]" for n in range(judge.MAX_TESTS)]
+    again: dict[str, object] = {"kind": "collected", "ids": ["test_b.py::x"]}
+    report = records({"kind": "collected", "ids": ids}, *[again] * 30_000)
+    started = time.process_time()
+    judge.verdicts(PLAN, report, None)
+    assert time.process_time() - started < 5
+
+
+def test_the_first_replaced_names_are_told_and_the_others_counted() -> None:
+    replaced: list[dict[str, object]] = [{"kind": "replaced", "id": f"{n}" * 100} for n in range(8)]
+    (test, *_) = judge.verdicts(PLAN, records(COLLECTED, *replaced, FINISHED), None)
+    assert test["outcome"] == "error"
+    assert test["message"].endswith("and 3 more")
+    assert len(test["message"]) < 500
+
+
+def test_long_ids_stay_different_and_are_cut() -> None:
+    long = [f"test_one[{'x' * 3_000}{n}]" for n in range(2)]
+    collected: dict[str, object] = {"kind": "collected", "ids": [f"test_a.py::{name}" for name in long]}
+    outcomes = told(collected, phase(long[0]), FINISHED)
+    assert sorted(outcomes.values()) == ["missing", "missing", "passed"]
+    assert all(len(test) <= judge.MAX_ID for test in outcomes)
+
+
+@pytest.mark.parametrize("seconds", ["1e999", "NaN", "-1.0", "1e308", "-Infinity"])
+def test_seconds_are_a_number_that_can_be(seconds: str) -> None:
+    record = f'{{"kind": "phase", "id": "test_a.py::test_one", "outcome": "passed", "seconds": {seconds}}}\n'
+    assert all(test["seconds"] == 0.0 for test in judge.verdicts(PLAN, record.encode() * 3, None))
