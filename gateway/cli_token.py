@@ -61,7 +61,11 @@ def issue(
         body = {"sub": sub, "role": known, "tenant": tenant, "ttl": ttl}
         print(_client(settings, tenant).post(ROUTE, body)["token"])
     else:
+        is_new = not (settings.keys_folder / SIGNING_KEY).exists()
         print(issue_token(settings, sub=sub, role=known, tenant=tenant, ttl=life))
+        if is_new:
+            told = f"made a new key in {settings.home}: a gateway of another GOLDEN_HOME does not know it"
+            console(stderr=True).print(told, soft_wrap=True)
 
 
 @tokens.command("list")
@@ -109,7 +113,7 @@ def revoke(
     given = {"jti": token_id, "sub": sub, "issued_before": issued_before, "reason": reason}
     query = "&".join(f"{name}={quote(value, safe='')}" for name, value in given.items() if value is not None)
     revoked = _client(read_settings(), tenant).delete(f"{ROUTE}?{query}")
-    print(json.dumps(revoked) if as_json else f"revoked: {line(token_id or sub or 'all')}")
+    print(json.dumps(revoked) if as_json else f"revoked: {line(token_id or sub or 'all')}, seen already or not")
 
 
 @tokens.command("rotate")
