@@ -25,6 +25,7 @@ class Anchoring:
         self._file = AnchorFile(settings)
         self._file.prepare()
         self._kept: dict[str, Head] = {}
+        self._false: set[str] = set()
 
     async def run(self) -> None:
         """Anchor again and again until cancelled. What can't be anchored now is tried again, and stays behind."""
@@ -37,10 +38,11 @@ class Anchoring:
         await self._try(everything=True)
 
     async def keep(self) -> None:
-        """Anchor every head that has moved."""
+        """Anchor every head that has moved and whose record is there: what is signed here can't be taken back."""
         async with self._database.service() as connection:
             heads = await read_heads(connection)
-        moved = [head for head in heads if head != self._kept.get(head.tenant)]
+        self._warn_of_false(set(heads.false))
+        moved = [head for head in heads.true if head != self._kept.get(head.tenant)]
         if moved:
             added = await asyncio.to_thread(self._file.append, moved)
             metrics.AUDIT_ANCHORS.labels("kept").inc(added)
@@ -55,6 +57,13 @@ class Anchoring:
             # Anchors that are late show in `golden audit verify`; requests go on.
             metrics.AUDIT_ANCHORS.labels("failed").inc()
             log.warning("audit heads not anchored yet", error=type(error).__name__)
+
+    def _warn_of_false(self, tenants: set[str]) -> None:
+        for tenant in sorted(tenants - self._false):
+            log.error(
+                "an audit chain's head is of no record, and is not anchored: run golden audit verify", tenant=tenant
+            )
+        self._false = tenants
 
     def _warn(self, moved: list[Head]) -> None:
         for head in moved:

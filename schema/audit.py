@@ -6,16 +6,18 @@ chain can be verified without believing the database that holds it (`schema/audi
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
-from sqlalchemy import select, text
+from sqlalchemy import and_, or_, outerjoin, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schema.messages.base import Message, TextRef
-from schema.tables import audit_heads
+from schema.tables import audit_heads, audit_records
 from schema.texts import canonical_json, digest_of, storable
 
 PLATFORM = "*"
@@ -26,6 +28,7 @@ GENESIS = "0" * 64
 
 MAX_TEXT = 1_000
 
+_HASH = re.compile(r"[0-9a-f]{64}")
 _VERSION = "golden-audit-1"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -96,10 +99,35 @@ async def append(connection: AsyncConnection, tenant: str, records: Sequence[Aud
     return int(appended.scalar_one())
 
 
-async def read_heads(connection: AsyncConnection) -> list[Head]:
-    """The heads of all chains that the connection may see and that have a record."""
-    found = await connection.execute(select(audit_heads).where(audit_heads.c.sequence > 0))
-    return [Head.model_validate(dict(row._mapping)) for row in found]
+@dataclass(frozen=True)
+class Heads:
+    """The heads of all chains that a connection may see and that are not empty.
+
+    Attributes:
+        true: those whose last record is there, with the same hash.
+        false: the tenants of the others, whose heads somebody wrote who is not `audit_append`.
+    """
+
+    true: list[Head]
+    false: list[str]
+
+
+async def read_heads(connection: AsyncConnection) -> Heads:
+    """All heads, each held against the record that it says is the last."""
+    heads, records = audit_heads.c, audit_records.c
+    same = and_(records.tenant == heads.tenant, records.sequence == heads.sequence, records.hash == heads.hash)
+    found = await connection.execute(
+        select(audit_heads, records.hash.label("recorded"))
+        .select_from(outerjoin(audit_heads, audit_records, same))
+        .where(heads.tenant.is_not(None), or_(heads.sequence.is_(None), heads.sequence != 0))
+    )
+    true, false = [], []
+    for row in found:
+        if row.recorded is None or not _HASH.fullmatch(row.recorded):
+            false.append(row.tenant)
+        else:
+            true.append(Head(tenant=row.tenant, sequence=row.sequence, hash=row.hash))
+    return Heads(true, false)
 
 
 def recompute(record: ChainedRecord, previous: str) -> str:

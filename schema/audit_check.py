@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Row, select, text
+import psycopg
+from sqlalchemy import Row, Text, cast, func, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schema.anchor import Anchors
@@ -15,6 +16,14 @@ from schema.tables import audit_heads, audit_records
 PAGE = 500
 UNANCHORED_AFTER = timedelta(minutes=1)
 """A gateway anchors each second: what is older than this and not anchored should be."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BROKEN_HEAD = (-1, "")
+"""The head of a chain that has none that can be read."""
+
+_MICROSECONDS = cast(func.trunc(func.extract("epoch", audit_records.c.at) * 1_000_000), Text)
+_COLUMNS = [_MICROSECONDS.label("at") if column.name == "at" else column for column in audit_records.c]
+"""`at` as text, since PostgreSQL knows times that Python has no word for, and somebody may have put one in."""
 
 Kind = Literal["missing", "twice", "edited", "misplaced", "rewritten", "cut", "head", "unanchored", "anchors"]
 
@@ -50,7 +59,8 @@ class ChainReport(Message):
 
 async def chains_of(connection: AsyncConnection, anchors: Anchors) -> list[str]:
     """The tenants of every chain that there is, or was."""
-    found = await connection.execute(text("SELECT tenant FROM audit_heads UNION SELECT tenant FROM audit_records"))
+    named = union(select(audit_heads.c.tenant), select(audit_records.c.tenant)).subquery()
+    found = await connection.execute(select(named.c.tenant).where(named.c.tenant.is_not(None)))
     return sorted({*found.scalars(), *anchors.heads})
 
 
@@ -59,12 +69,16 @@ async def check_chain(connection: AsyncConnection, tenant: str, anchors: Anchors
     known = anchors.heads.get(tenant, {})
     before = await _head(connection, tenant)
     walk = _Walk(known)
-    query = select(audit_records).where(audit_records.c.tenant == tenant)
+    query = select(*_COLUMNS).where(audit_records.c.tenant == tenant)
     ordered = query.order_by(audit_records.c.sequence, audit_records.c.at)
-    async with connection.stream(ordered, execution_options={"yield_per": PAGE}) as rows:
-        async for row in rows:
-            if not walk.step(row):
-                break
+    try:
+        async with connection.stream(ordered, execution_options={"yield_per": PAGE}) as rows:
+            async for row in rows:
+                if not walk.step(row):
+                    break
+    except psycopg.DataError:
+        # It came, and can't be read: nothing that Golden writes is so.
+        walk.finding = _edited(walk.count + 1)
     findings = list(filter(None, [walk.finding or walk.end(before, await _head(connection, tenant))]))
     findings += [Finding(kind="anchors", record=None, message=fault) for fault in anchors.faults[:10]]
     if not anchors.present and walk.count:
@@ -92,6 +106,8 @@ class _Walk:
         self.anchored = 0
         self.oldest_unanchored: datetime | None = None
         self.finding: Finding | None = None
+        self._before = GENESIS
+        """The hash before the last good record."""
         self._anchors = anchored
 
     def step(self, row: Row[Any]) -> bool:
@@ -99,11 +115,12 @@ class _Walk:
         self.finding = self._fault_of(row)
         if self.finding is not None:
             return False
+        self._before = self.hash
         self.count, self.hash = row.sequence, row.hash
         if self.count in self._anchors:
             self.anchored, self.oldest_unanchored = self.count, None
         elif self.oldest_unanchored is None:
-            self.oldest_unanchored = row.at
+            self.oldest_unanchored = _time_of(row.at)
         return True
 
     def end(self, before: tuple[int, str], after: tuple[int, str]) -> Finding | None:
@@ -115,6 +132,9 @@ class _Walk:
             if self.anchored < self.count:
                 message += f"; after record {self.anchored} no anchor vouches for any"
             return Finding(kind="cut", record=self.count + 1, message=message)
+        if _BROKEN_HEAD in (before, after):
+            message = "the chain's head can't be read: it has no length or no hash, or there are several"
+            return Finding(kind="head", record=self.count, message=message)
         if self.count > after[0]:
             message = f"there are records after {after[0]}, where the chain's head is: they were not appended"
             return Finding(kind="head", record=after[0] + 1, message=message)
@@ -124,21 +144,58 @@ class _Walk:
 
     def _fault_of(self, row: Row[Any]) -> Finding | None:
         number = self.count + 1
+        if row.sequence is None:
+            return Finding(
+                kind="edited", record=number, message=f"after record {self.count} comes one without a number"
+            )
         if row.sequence > number:
             return Finding(kind="missing", record=number, message=f"{_span(number, row.sequence - 1)} not there")
         if row.sequence < number:
             message = f"there are two records {row.sequence}: the chain forks"
             return Finding(kind="twice", record=row.sequence, message=message)
+        if row.previous is None:
+            return _edited(number)
         if row.previous != self.hash:
-            message = f"record {number} does not follow the one before it: one of them was put in or moved"
-            return Finding(kind="misplaced", record=number, message=message)
-        if recompute(ChainedRecord.model_construct(**row._mapping), self.hash) != row.hash:
-            return Finding(kind="edited", record=number, message=f"record {number} is not as it was written")
+            return self._fault_between(row, number)
+        if row.hash is None or _recomputed(row, self.hash) != row.hash:
+            return _edited(number)
         if self._anchors.get(number, row.hash) != row.hash:
             first = self.anchored + 1
             message = f"{_span(first, number)} not what was anchored: the chain was written anew from there on"
             return Finding(kind="rewritten", record=first, message=message)
         return None
+
+    def _fault_between(self, row: Row[Any], number: int) -> Finding:
+        """Which is the bad one of two records that don't follow each other; never one that an anchor vouches for."""
+        if self.anchored < self.count:
+            last = self.count
+            if row.hash is not None and _recomputed(row, row.previous) == row.hash:
+                self.count, self.hash = last - 1, self._before
+                message = f"record {last} is not as it was written: record {number} follows another in its place"
+                return Finding(kind="edited", record=last, message=message)
+            if row.previous == self._before:
+                self.count, self.hash = last - 1, self._before
+                message = f"record {last} was put in: the one after it follows record {last - 1}"
+                return Finding(kind="misplaced", record=last, message=message)
+        message = f"record {number} does not follow the one before it: it was put in or moved"
+        return Finding(kind="misplaced", record=number, message=message)
+
+
+def _edited(number: int) -> Finding:
+    return Finding(kind="edited", record=number, message=f"record {number} is not as it was written")
+
+
+def _recomputed(row: Row[Any], previous: str) -> str | None:
+    """The hash of a row after `previous`; None where what it holds was never written by Golden, so that it has none."""
+    try:
+        at = _time_of(row.at)
+        return recompute(ChainedRecord.model_construct(**{**row._mapping, "at": at}), previous)
+    except (ArithmeticError, AttributeError, TypeError, ValueError):
+        return None
+
+
+def _time_of(microseconds: str) -> datetime:
+    return _EPOCH + timedelta(microseconds=int(microseconds))
 
 
 def _span(first: int, last: int) -> str:
@@ -149,8 +206,11 @@ async def _head(connection: AsyncConnection, tenant: str) -> tuple[int, str]:
     found = await connection.execute(
         select(audit_heads.c.sequence, audit_heads.c.hash).where(audit_heads.c.tenant == tenant)
     )
-    row = found.one_or_none()
-    return (row.sequence, row.hash) if row else (0, GENESIS)
+    rows = found.all()
+    if not rows:
+        return (0, GENESIS)
+    sequence, hash = rows[0]
+    return _BROKEN_HEAD if len(rows) > 1 or sequence is None or hash is None else (sequence, hash)
 
 
 def _now() -> datetime:

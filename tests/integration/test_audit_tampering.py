@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
+from gateway.anchoring import Anchoring
+from gateway.audit import AuditLog
 from gateway.cli import app
 from schema import audit_check
 from schema.anchor import AnchorFile, read_anchors
@@ -45,7 +48,7 @@ class Ledger:
 
     async def anchor(self, file: AnchorFile, tenant: str) -> None:
         async with self.database.service() as connection:
-            file.append([head for head in await read_heads(connection) if head.tenant == tenant])
+            file.append([head for head in (await read_heads(connection)).true if head.tenant == tenant])
 
     async def tamper(self, tamper: tampering.Tamper, tenant: str) -> None:
         async with self.owner.begin() as connection:
@@ -110,6 +113,34 @@ async def test_a_chain_longer_than_a_page_is_checked_to_its_end(
     await ledger.tamper(tampering.edit_the_last, tenant)
 
     assert (await ledger.check(tenant)).findings[0].record == LENGTH
+
+
+@pytest.mark.parametrize("sequence", [99, 5, None], ids=str)
+async def test_a_head_of_no_record_is_not_anchored_and_keeps_no_true_one_from_being(
+    ledger: Ledger, sequence: int | None
+) -> None:
+    """What is signed stays: a head that somebody writes for a moment must not make the chain look cut for good."""
+    tenant, other = await ledger.write(anchored=(3,)), await ledger.write(anchored=(3,))
+    anchoring = Anchoring(ledger.settings, ledger.database, AuditLog(ledger.database))
+    if sequence is None:
+        await ledger.tamper(tampering.head_without("sequence"), tenant)
+    else:
+        await ledger.tamper(lambda connection, name: tampering.set_head(connection, name, sequence, "f" * 64), tenant)
+    with capture_logs() as logs:
+        await anchoring.keep()
+        await anchoring.keep()
+
+    heads = read_anchors(ledger.settings).heads
+    assert (sorted(heads[tenant]), sorted(heads[other])) == ([3], [3, LENGTH])
+    assert [each["log_level"] for each in logs if each.get("tenant") == tenant] == ["error"]
+
+    async def restore(connection: AsyncConnection, name: str) -> None:
+        await tampering.set_head(connection, name, LENGTH, (await tampering.read(connection, name))[-1].hash)
+
+    await ledger.tamper(restore, tenant)
+    await anchoring.keep()
+    assert sorted(read_anchors(ledger.settings).heads[tenant]) == [3, LENGTH]
+    assert (await ledger.check(tenant)).intact
 
 
 async def test_what_was_cut_or_rewritten_after_the_last_anchor_is_not_found(ledger: Ledger) -> None:
@@ -182,6 +213,29 @@ class TestCommand:
 
         assert (reports[gone]["records"], reports[gone]["intact"]) == (0, False)
         assert reports[edited]["findings"][0]["record"] == 4
+
+    async def test_what_can_not_be_read_in_one_chain_keeps_no_other_from_being_checked(
+        self, ledger: Ledger, environment: None
+    ) -> None:
+        chains = {
+            await ledger.write(): tamper
+            for tamper in (
+                tampering.at_time("infinity"),
+                tampering.at_time(None),
+                tampering.at_time("12000-01-01"),
+                tampering.head_without("sequence"),
+            )
+        }
+        for tenant, tamper in chains.items():
+            await ledger.tamper(tamper, tenant)
+        good = await ledger.write()
+        result = await verify("--json")
+        reports = {each["tenant"]: each for each in json.loads(result.output)["chains"]}
+
+        assert result.exit_code == 1
+        assert reports[good]["intact"]
+        assert [reports[each]["intact"] for each in chains] == [False] * 4
+        assert reports[next(iter(chains))]["findings"][0]["message"] == "record 4 is not as it was written"
 
     async def test_a_database_that_is_away_is_told(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("GOLDEN_HOME", str(tmp_path))

@@ -109,6 +109,51 @@ async def edit_with_its_hash(connection: AsyncConnection, tenant: str) -> None:
     await change(connection, tenant, 4, actor=record.actor, hash=recompute(record, record.previous))
 
 
+async def edit_the_link(connection: AsyncConnection, tenant: str) -> None:
+    record = (await read(connection, tenant))[6]
+    await change(connection, tenant, 7, previous="f" * 64, hash=recompute(record, "f" * 64))
+
+
+def at_time(at: str | None) -> Tamper:
+    """Another time in record 4, which need not be one that Python knows."""
+
+    async def tamper(connection: AsyncConnection, tenant: str) -> None:
+        await connection.execute(text("ALTER TABLE audit_records ALTER at DROP NOT NULL"))
+        changed = text("UPDATE audit_records SET at = CAST(:at AS timestamptz) WHERE tenant = :tenant AND sequence = 4")
+        await connection.execute(changed, {"at": at, "tenant": tenant})
+
+    return tamper
+
+
+def without(column: str, number: int = 4) -> Tamper:
+    """NULL in a column that never is."""
+
+    async def tamper(connection: AsyncConnection, tenant: str) -> None:
+        await connection.execute(text(f"ALTER TABLE audit_records ALTER {column} DROP NOT NULL"))
+        await change(connection, tenant, number, **{column: None})
+
+    return tamper
+
+
+def link_to(previous: str) -> Tamper:
+    async def tamper(connection: AsyncConnection, tenant: str) -> None:
+        await connection.execute(
+            text("ALTER TABLE audit_records DROP CONSTRAINT IF EXISTS audit_records_previous_check")
+        )
+        await change(connection, tenant, 5, previous=previous)
+
+    return tamper
+
+
+def head_without(column: str) -> Tamper:
+    async def tamper(connection: AsyncConnection, tenant: str) -> None:
+        await connection.execute(text(f"ALTER TABLE audit_heads ALTER {column} DROP NOT NULL"))
+        mine = update(audit_heads).where(audit_heads.c.tenant == tenant)
+        await connection.execute(mine.values(**{column: None}))
+
+    return tamper
+
+
 async def insert_one(connection: AsyncConnection, tenant: str) -> None:
     records = await read(connection, tenant)
     columns = audit_records.c
@@ -177,8 +222,20 @@ TAMPERINGS = (
     Tampering("an edit", edit, "edited", 4),
     Tampering("an edit of the last", edit_the_last, "edited", 9),
     Tampering("an edit of a time by a microsecond", edit_the_time, "edited", 4),
-    Tampering("an edit with a hash to match", edit_with_its_hash, "misplaced", 5),
-    Tampering("an insertion", insert_one, "misplaced", 6),
+    Tampering("an edit with a hash to match", edit_with_its_hash, "edited", 4),
+    Tampering("an insertion", insert_one, "misplaced", 5),
+    Tampering("an edit of a link with a hash to match, after an anchor", edit_the_link, "misplaced", 7),
+    Tampering("an edit of the time to infinity", at_time("infinity"), "edited", 4),
+    Tampering("an edit of the time to minus infinity", at_time("-infinity"), "edited", 4),
+    Tampering("an edit of the time to the year 12000", at_time("12000-01-01"), "edited", 4),
+    Tampering("an edit of the time to before Christ", at_time("0044-03-15 BC"), "edited", 4),
+    Tampering("a time that is gone", at_time(None), "edited", 4),
+    Tampering("a hash that is gone", without("hash"), "edited", 4),
+    Tampering("a link that is gone", without("previous"), "edited", 4),
+    Tampering("an actor that is gone", without("actor"), "edited", 4),
+    Tampering("a number that is gone", without("sequence"), "missing", 4),
+    Tampering("the last number that is gone", without("sequence", LENGTH), "edited", 9),
+    Tampering("a link that is no hash", link_to("rubbish"), "misplaced", 5),
     Tampering("a reorder", reorder, "misplaced", 4),
     Tampering("a deletion", delete_one, "missing", 5),
     Tampering("a deletion without a gap", delete_one_and_close_the_gap, "misplaced", 5),
@@ -187,5 +244,7 @@ TAMPERINGS = (
     Tampering("a rewrite of the end", rewrite_the_end, "rewritten", 4),
     Tampering("a rewrite without one", rewrite_without_one, "cut", 9),
     Tampering("a record that was not appended", append_around_the_function, "head", 10),
+    Tampering("a head without a length", head_without("sequence"), "head", 9),
+    Tampering("a head without a hash", head_without("hash"), "head", 9),
     Tampering("a head that was moved", move_the_head, "head", 9),
 )
