@@ -24,6 +24,7 @@ class Rules:
         headers: every member that the header may have.
         longest: characters of a whole token.
         many_audiences: whether `aud` may be a list that holds ours.
+        many_roles: whether the role claim may be a list of which one role comes.
         role_map: roles by the values of the role claim; without any, the values are the roles.
         every_tenant: whether it may speak for the platform.
     """
@@ -34,6 +35,7 @@ class Rules:
     headers: frozenset[str]
     longest: int
     many_audiences: bool
+    many_roles: bool
     role_claim: str
     role_map: Mapping[str, Role]
     tenant_claim: str
@@ -43,6 +45,8 @@ class Rules:
     def read_role(self, claims: Mapping[str, Any]) -> Role | None:
         """The one role that the claim stands for; None where it stands for none, or for several."""
         value = find_claim(claims, self.role_claim)
+        if isinstance(value, list) and not self.many_roles:
+            return None
         values = value if isinstance(value, list) else [value]
         if len(values) > MAX_TEXTS:
             return None
@@ -70,6 +74,7 @@ def own_rules(settings: Settings) -> Rules:
         headers=frozenset({"alg", "kid", "typ"}),
         longest=4_096,
         many_audiences=False,
+        many_roles=False,
         role_claim="role",
         role_map=_AS_NAMED,
         tenant_claim="tenant",
@@ -92,6 +97,7 @@ def provider_rules(settings: Settings) -> Rules:
         headers=frozenset({"alg", "kid", "typ", "x5t", "x5t#S256"}),
         longest=8_192,
         many_audiences=True,
+        many_roles=True,
         role_claim=settings.role_claim,
         role_map=_read_role_map(settings),
         tenant_claim=settings.tenant_claim,

@@ -17,6 +17,8 @@ MAX_TTL = timedelta(days=366)
 
 _TTL = re.compile(r"([0-9]{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0 ")
+"""What is printable to Unicode and shows nothing: a subject of these alone would be nobody to see."""
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -80,7 +82,7 @@ def check_subject(text: str) -> str:
 
 def is_subject(text: str) -> bool:
     """Whether it can be told to people and logs as who somebody is."""
-    return 1 <= len(text) <= 200 and text.isprintable() and text == text.strip()
+    return 1 <= len(text) <= 200 and text.isprintable() and text == text.strip() and not set(text) <= _BLANKS
 
 
 def is_tenant(text: str) -> bool:

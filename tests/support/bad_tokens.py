@@ -77,6 +77,7 @@ def good_tokens(forge: Forge) -> dict[str, str]:
         "a year long": forge.token(claims={"exp": now + 365 * 86_400}),
         "for the platform": forge.token(claims={"tenant": "*", "role": "admin"}),
         "a subject of 200 characters": forge.token(claims={"sub": "é" * 200}),
+        "a subject with a blank letter in it": forge.token(claims={"sub": "ann\u3164"}),
         "a claim that nobody knows": forge.token(claims={"scope": "read"}),
     }
 
@@ -159,11 +160,13 @@ def _claims(forge: Forge) -> Named:
     for name, values in {
         "iss": ("other", "Golden", "golden ", "golden/", "https://golden", "golden\x00", "gоlden"),
         "aud": ("other", "GOLDEN", "golden ", "golden,other", "goldens", ["other"], ["golden", 1], [["golden"]]),
-        "sub": (" ann", "ann ", "a\nb", "a\tb", "a\x00b", "\u202eann", "\u200b", "a" * 201, "\x1b[31m", "\ud800"),
-        "role": ("root", "Admin", "ADMIN", "admin ", "admin,developer", "*", "admin\x00", ["admin", "developer"]),
+        "sub": (" ann", "ann ", "a\nb", "a\tb", "a\x00b", "\u202eann", "\u200b", "a" * 201, "\x1b[31m", "\ud800",
+                "\u3164", "\u115f", "\u1160", "\u2800", "\uffa0", "\u2800 \u3164\u115f"),
+        "role": ("root", "Admin", "ADMIN", "admin ", "admin,developer", "*", "admin\x00", ["admin", "developer"],
+                 ["admin"], ["developer"], ["developer", "developer"], [["developer"]]),
         "tenant": ("T1", "t1\n", "**", "* ", "t1,t2", "../t1", "-t1", "t 1", "a" * 64, "t1'--", "ｔ1", "\u0661", ["*"]),
         "jti": ("a b", "a\nb", "é", "\x00", "a" * 201, ["1"], {"id": "1"}),
-    }.items():
+    }.items():  # fmt: skip
         for value in values:
             yield f"{name} {_shown(value)}!", forge.token(claims={name: value})
     yield "too long", forge.token(claims={"padding": "x" * 5_000})
