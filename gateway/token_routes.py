@@ -1,6 +1,7 @@
 """`/v1/tokens`: an admin issues, lists and revokes the tokens of their tenant; only the platform's admins, of any."""
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 from uuid import UUID
@@ -94,7 +95,7 @@ class TokenPage(Message):
 
 
 class Reason(Message):
-    """Why; it is recorded."""
+    """Why; it is kept, sealed, with the revocation. The audit log has its digest only."""
 
     reason: Annotated[Text, Field(max_length=500)] | None = None
 
@@ -231,7 +232,8 @@ async def _revoke(call: Call, values: dict[str, Any], object: str, reason: str |
         )
         row = added.one_or_none()
         if row is not None:
-            await record_act(connection, call, object=object, reason=reason)
+            # A record stays for ever, and the reason may hold what somebody pasted: a token, a name.
+            await record_act(connection, call, object=object, digest=_digest_of(values, reason))
         else:
             found = await connection.execute(
                 select(revocations).where(revocations.c.tenant == call.tenant, revocations.c.jti == values["jti"])
@@ -239,6 +241,12 @@ async def _revoke(call: Call, values: dict[str, Any], object: str, reason: str |
             row = found.one()
     await call.services.verifier.revocations.refresh()
     return answer(Revocation.model_validate({name: getattr(row, name) for name in Revocation.model_fields}))
+
+
+def _digest_of(values: Mapping[str, Any], reason: str | None) -> str:
+    """Of what was asked for: `jti`, or `sub` and `issued_before`, and the reason."""
+    asked = RevocationQuery.model_construct(**values, reason=reason)
+    return payload_digest(asked.model_dump(mode="json", exclude_none=True))
 
 
 def _is(tenant: str, token_id: str) -> tuple[Any, Any]:

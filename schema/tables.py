@@ -198,7 +198,7 @@ revocations = Table(
     Column("jti", Text),
     Column("sub", Text),
     _at("issued_before", nullable=True),
-    Column("reason", Text),
+    Column("reason", SealedText("revocations.reason")),
     Column("revoked_by", Text, nullable=False),
     _at("revoked_at"),
 )

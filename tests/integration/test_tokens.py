@@ -21,7 +21,7 @@ from gateway.revocations import STALE_SECONDS, Revocations
 from gateway.token_keys import KeyFolder
 from gateway.token_reader import Refused
 from gateway.tokens import issue_token
-from schema.audit import ChainedRecord
+from schema.audit import ChainedRecord, payload_digest
 from schema.database import Database
 from schema.keys import forget, rotate
 from schema.settings import Settings
@@ -225,19 +225,37 @@ class TestRevoking:
         async with client(gateway_url, token("admin", tenant, "ann")) as http:
             made, kept = await issue(http), await issue(http)
             assert [await status(url, made["token"]) for url in (gateway_url, other_url)] == [200, 200]
-            revoked = await http.delete(f"{ROUTE}/{made['jti']}", params={"reason": "lost"})
+            revoked = await http.delete(f"{ROUTE}/{made['jti']}", params={"reason": f"lost: {kept['token']}"[:500]})
             again = await http.delete(f"{ROUTE}/{made['jti']}")
             assert await status(gateway_url, made["token"]) == 401
             listed = {each["jti"]: each for each in (await http.get(ROUTE)).json()["items"]}
 
         await refused_by_all([other_url], made["token"])
         assert await status(other_url, kept["token"]) == 200
-        assert (revoked.json()["revoked_by"], revoked.json()["reason"]) == ("ann", "lost")
+        assert (revoked.json()["revoked_by"], revoked.json()["reason"]) == ("ann", f"lost: {kept['token']}"[:500])
         assert again.json() == revoked.json()
         assert listed[made["jti"]]["revoked_at"] is not None
         assert listed[kept["jti"]]["revoked_at"] is None
         told = (await told_of(database, tenant, "token.revoke"))[0]
-        assert (told.actor, told.object, told.reason) == ("ann", made["jti"], "lost")
+        asked = {"jti": made["jti"], "reason": revoked.json()["reason"]}
+        assert (told.actor, told.object, told.reason, told.digest) == ("ann", made["jti"], None, payload_digest(asked))
+        async with database.service() as connection:
+            stored = text("SELECT reason FROM revocations WHERE jti = :jti")
+            assert str(await connection.scalar(stored, {"jti": made["jti"]})).startswith("golden-sealed:")
+
+    async def test_why_all_tokens_of_a_subject_are_revoked_is_in_no_audit_record(
+        self, gateway_url: str, token: Token, database: Database
+    ) -> None:
+        tenant = tenant_name()
+        async with client(gateway_url, token("admin", tenant, "ann")) as http:
+            revoked = await http.delete(ROUTE, params={"sub": "bob", "reason": "a pasted secret"})
+
+        assert revoked.json()["reason"] == "a pasted secret"
+        (told,) = await told_of(database, tenant, "token.revoke")
+        assert (told.object or "").startswith("sub bob, issued before ")
+        assert told.reason is None
+        assert told.digest is not None
+        assert "pasted" not in str(await chain_of(database, tenant))
 
     async def test_all_tokens_of_a_subject_are_revoked_and_the_next_is_good_within_the_same_second(
         self, gateway_url: str, other_url: str, settings: Settings, token: Token
