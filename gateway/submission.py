@@ -83,9 +83,7 @@ def _accept_statement() -> ReturningInsert[Any]:
     tenant, task_id = bindparam("tenant", type_=Text()), bindparam("task_id", type_=Uuid())
     digest, body = bindparam("digest", type_=Text()), bindparam("body", type_=texts.c.body.type)
     account = postgresql.insert(accounts).values(tenant=tenant, slots=bindparam("slots"))
-    text = postgresql.insert(texts).values(
-        tenant=tenant, digest=digest, body=bindparam("body", type_=texts.c.body.type)
-    )
+    text = postgresql.insert(texts).values(tenant=tenant, digest=digest, body=body)
     data = bindparam("data", type_=task_events.c.data.type)
     event = insert(task_events).values(task_id=task_id, sequence=1, tenant=tenant, event="state", data=data)
     task = insert(tasks).values(
