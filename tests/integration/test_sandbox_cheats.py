@@ -14,7 +14,7 @@ from tests.support.honest import HONEST
 from tests.support.sandbox import DOUBLE, TESTS, judged, outcomes
 
 pytest_plugins = ["tests.support.sandbox_fixtures"]
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(900)]
 
 JOBS = {
     **{("cheat", name): judged(cheat.files, cheat.judges) for name, cheat in CHEATS.items()},
