@@ -43,7 +43,7 @@ AUTHENTICATE = "authenticate"
 LIMITED = "limit"
 
 FAILURES_PER_MINUTE = 60
-"""How many failed authentications a gateway tells; the others are counted."""
+"""How many failed authentications a gateway tells, and how many refusals of addresses; the others are counted."""
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -103,6 +103,8 @@ class AuditLog:
         self._database = database
         self._groups: Groups[tuple[str, AuditRecord], None] = Groups(self._append)
         self._failures: Sampler[str] = Sampler(FAILURES_PER_MINUTE)
+        # Apart, or whoever goes on after the limit would hide what others try meanwhile.
+        self._barred: Sampler[str] = Sampler(FAILURES_PER_MINUTE)
         self._limited: Sampler[tuple[str, str]] = Sampler(1)
 
     async def tell(self, chain: str, record: AuditRecord) -> None:
@@ -113,10 +115,13 @@ class AuditLog:
         """
         await self._groups.do((chain, record))
 
-    async def tell_unknown(self, request: Request, address: str, reason: str) -> None:
+    async def tell_unknown(self, request: Request, address: str, problem: Problem) -> None:
         """Tell the platform's chain of a request by nobody knows whom, unless too many were told already."""
-        missed = self._failures.admit(UNAUTHENTICATED)
+        limited = problem.kind is RATE_LIMITED
+        missed = (self._barred if limited else self._failures).admit(UNAUTHENTICATED)
         if missed is not None:
+            # How long to wait is of that moment; without it the records of one limit are alike.
+            reason = problem.kind.name if limited else f"{problem.kind.name}: {problem.detail}"
             record = AuditRecord(
                 actor=UNAUTHENTICATED,
                 action=AUTHENTICATE,
@@ -141,6 +146,10 @@ class AuditLog:
         """Tell how many were counted only, once their minute is over."""
         for actor, missed in self._failures.overdue(everything=everything):
             record = AuditRecord(actor=actor, action=AUTHENTICATE, outcome=DENIED, reason=_with_missed("", missed))
+            await self.tell(PLATFORM, record)
+        for actor, missed in self._barred.overdue(everything=everything):
+            reason = _with_missed(RATE_LIMITED.name, missed)
+            record = AuditRecord(actor=actor, action=AUTHENTICATE, outcome=DENIED, reason=reason)
             await self.tell(PLATFORM, record)
         for (tenant, sub), missed in self._limited.overdue(everything=everything):
             record = AuditRecord(actor=sub, action=LIMITED, outcome=DENIED, reason=_with_missed("", missed))

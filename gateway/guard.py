@@ -32,7 +32,7 @@ async def serve(operation: Operation, request: Request, services: Services) -> R
         principal = await _authenticate(request, services, address)
     except Problem as problem:
         if problem.kind.status < INTERNAL_ERROR.status:
-            await services.audit.tell_unknown(request, address, f"{problem.kind.name}: {problem.detail}")
+            await services.audit.tell_unknown(request, address, problem)
         raise
     witness = Witness(services.audit, request, principal, operation.act)
     try:

@@ -1,7 +1,9 @@
 """Every decision of the gateway is in the audit log exactly once, or it was not made; nobody reads another's."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from ipaddress import ip_network
 from typing import Any
 from uuid import uuid4
 
@@ -248,3 +250,26 @@ class TestFailures:
         assert len(told) == 61
         assert told[-1].reason == "40 more were not recorded one by one"
         assert {each.object for each in told[:-1]} == {"127.0.0.1"}
+
+    async def test_an_address_that_is_refused_by_its_limit_hides_no_failure_of_another(
+        self, settings: Settings, database: Database
+    ) -> None:
+        changes = {
+            "gateway_port": free_port(),
+            "trusted_proxies": (ip_network("127.0.0.1/32"),),
+            "rate_limits": settings.rate_limits | {"unauthenticated": 5},
+        }
+        strict = settings.model_copy(update=changes)
+        before = len(await chain_of(database, "*"))
+        loud, quiet = (f"203.0.113.{number}" for number in (77, 78))
+        async with running_gateway(strict), client(strict.gateway_url, "x.y.z") as http:
+            for _ in range(100):
+                await http.get("/v1/tasks", headers={"X-Forwarded-For": loud})
+            await http.get("/v1/tasks", headers={"X-Forwarded-For": quiet})
+
+        told = [each for each in (await chain_of(database, "*"))[before:] if each.actor == "unauthenticated"]
+        assert [each.outcome for each in told if each.object == quiet] == ["denied"]
+        reasons = Counter(each.reason for each in told if each.object == loud)
+        assert sorted(reasons.values()) == [5, 60]
+        assert reasons["rate-limited"] == 60
+        assert told[-1].reason == "rate-limited; 35 more were not recorded one by one"
