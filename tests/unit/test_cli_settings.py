@@ -68,6 +68,28 @@ def test_a_bad_setting_is_told_by_its_name(
     assert name in err
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("GOLDEN_RATE_LIMITS", "admin=100000", "admin: Input should be less than or equal to 10000"),
+        ("GOLDEN_RATE_LIMITS", "viewer=x", "viewer: Input should be a valid integer"),
+        ("GOLDEN_RATE_LIMITS", "root=5", "'root' is not one of admin"),
+        ("GOLDEN_TRUSTED_PROXIES", "nowhere", "'nowhere'"),
+    ],
+)
+def test_a_bad_setting_is_told_in_our_words_with_the_role_that_it_is_about(
+    name: str, value: str, told: str, gateway: ScriptedGateway, golden: Golden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    code, _, err = golden("tasks")
+
+    assert code == 2
+    assert err.startswith(f"golden: {name}: {told}")
+    assert err.count(value.partition("=")[0]) == 1
+    assert "Value error" not in err
+
+
 def test_token_issue_prints_a_good_token_alone(gateway: ScriptedGateway, golden: Golden) -> None:
     settings = Settings()
     ensure_signing_key(settings.keys_folder)
