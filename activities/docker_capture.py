@@ -11,11 +11,15 @@ class Capture:
 
     def __init__(self, output: int) -> None:
         self._output = output
+        self.crowded = False
         self._data = {"stdout": bytearray(), "stderr": bytearray(), "report": bytearray()}
 
     def take(self, message: dict[str, Any]) -> None:
         """Keep the chunks of one message; FrameError when it is of another shape."""
         for name, chunk in frames.unpack_chunks(message).items():
+            if name == frames.CROWD:
+                self.crowded = True
+                continue
             if name not in self._data:
                 raise frames.FrameError("the message has chunks of an unknown pipe")
             room = supervisor.MAX_REPORT - len(self._data["report"])

@@ -226,11 +226,11 @@ class DockerSandboxPool:
         except TimeoutError:
             answer = _without_answer(KILLED, "timeout", capture, job)
         except ContainerEnded as ended:
-            answer = _without_answer(*self._ending(ended), capture, job)
+            answer = _without_answer(*self._ending(ended, capture), capture, job)
         except frames.FrameError as error:
             raise FinalError(f"the sandbox can't take or give this: {error}") from error
         if answer.pop("killed", False) and answer["limit"] is None and await container.ran_out_of_memory():
-            answer["limit"] = "oom"
+            answer["limit"] = _wanting(capture)
         wall = time.monotonic() - started
         try:
             usage = Usage(
@@ -243,10 +243,10 @@ class DockerSandboxPool:
         except (ValidationError, KeyError) as error:
             raise unavailable(f"the sandbox's answer is not of this version: {error}") from error
 
-    def _ending(self, ended: ContainerEnded) -> tuple[int, str]:
+    def _ending(self, ended: ContainerEnded, capture: Capture) -> tuple[int, str]:
         """The exit code and the limit of a sandbox that ended as a whole."""
         if ended.oom:
-            return KILLED, "oom"
+            return KILLED, _wanting(capture)
         if ended.exit_code == PYTHON_EXIT and self._isolation == "gvisor":
             # gVisor's own end when the engine refuses it another process.
             return PYTHON_EXIT, "processes"
@@ -274,6 +274,11 @@ async def _close_made(making: asyncio.Task[Container]) -> None:
     await asyncio.wait([making])
     if not making.cancelled() and making.exception() is None:
         await making.result().close()
+
+
+def _wanting(capture: Capture) -> str:
+    """What a sandbox without memory had too much of: copies of a large process fill it before they are too many."""
+    return "processes" if capture.crowded else "oom"
 
 
 def _without_answer(exit_code: int, limit: str, capture: Capture, job: SandboxJob) -> dict[str, Any]:

@@ -7,10 +7,12 @@ import struct
 from typing import Any
 
 PREFIX = struct.Struct(">I")
-PROTOCOL = 2
+PROTOCOL = 3
 """Said in the runner's hello; raise it when a job or an answer changes its shape."""
 CHUNKS = "chunks"
 """The key of a message with what the candidate wrote, of which any number come before the answer."""
+CROWD = "crowd"
+"""Among the chunks, of no pipe: how many processes there are, told when they come to be many."""
 MAX_JOB = 32 * 1024 * 1024
 MAX_ANSWER = 16 * 1024 * 1024
 

@@ -23,6 +23,7 @@ ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
 }
 EXIT_USAGE = 4
+EXIT_CAN_NOT_RUN = 126
 EXIT_NOT_FOUND = 127
 SYSLOG_READ_ALL = 3
 
@@ -60,6 +61,10 @@ def perform(
     limits = standby.Limits.of(job["limits"], count_processes=isolation == "gvisor")
     if not job["command"]:
         return refusal(EXIT_USAGE, "there is no command")
+    if not job["command"][0]:
+        return refusal(EXIT_NOT_FOUND, "the command's name is empty")
+    if not all(map(workspace.can_be_passed, job["command"])):
+        return refusal(EXIT_CAN_NOT_RUN, "the command has a NUL or half of a character in it")
     try:
         plan = judge.plan(job["command"], job["files"], job["tests"], job["control"])
     except judge.UsageError as error:
@@ -67,7 +72,9 @@ def perform(
     try:
         workspace.fill(job["files"], job["tests"], plan)
     except OSError as error:
-        return refusal(1, f"the files can't be written: {error}", "disk" if error.errno == errno.ENOSPC else None)
+        where = f": {error.filename}" if error.filename else ""
+        limit = "disk" if error.errno == errno.ENOSPC else None
+        return refusal(1, f"the files can't be written: {error.strerror}{where}", limit)
     work = command_work(job["command"]) if plan is None else pytest_work(plan)
     child = children.pop("command" if plan is None else "pytest").in_place_of(list(children.values()))
     ended = supervisor.supervise(child, work, limits, job_input, tell)
@@ -76,7 +83,8 @@ def perform(
         limit, tests = ended.limit, judge.control_verdicts(plan, ended.report, job["control"])
     else:
         tests = [] if plan is None else judge.verdicts(plan, ended.report, ended.limit)
-        limit = ended.limit or supervisor.limit_from_text(ended, [test["message"] for test in tests])
+        made = partial(supervisor.made_since, child, limits)
+        limit = ended.limit or supervisor.limit_from_text(ended, [test["message"] for test in tests], made)
     return {
         "exit_code": ended.exit_code,
         "limit": limit,
@@ -89,12 +97,13 @@ def perform(
 
 def refusal(exit_code: int, reason: str, limit: str | None = None) -> dict[str, Any]:
     """The answer to a job that was not run."""
+    text = reason.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
     return {
         "exit_code": exit_code,
         "limit": limit,
         "killed": False,
         "tests": [],
-        "stderr": f"golden: {reason}\n",
+        "stderr": f"golden: {text}\n",
         "cpu_seconds": 0.0,
         "peak_memory_mb": 0.0,
     }

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from deploy.sandbox import frames
 from deploy.sandbox.standby import Limits, Standby, Work, drop
 
 MAX_REPORT = 2 * 1024 * 1024
@@ -22,6 +23,10 @@ NO_THREAD = "can't start new thread"
 AT_ONCE = 64
 """So many times what was read is told as it comes; then at most every EVERY seconds, since each costs the worker."""
 EVERY = 0.02
+LOOK_EVERY = 0.05
+FULL, NEARLY = 0.97, 0.8
+CROWD = 0.5
+"""A sandbox without memory for so much of its processes' limit and more is one with too many processes."""
 
 Tell = Callable[[dict[str, bytes]], None]
 
@@ -38,6 +43,9 @@ class Ended:
     report: bytes = b""
     cpu_seconds: float = 0.0
     peak_memory_mb: float = 0.0
+    disk: float = 0.0
+    crowd: float = 0.0
+    """The most that was seen of a disk and of the limit of processes, as a part of it."""
 
 
 def supervise(standby: Standby, work: Work, limits: Limits, parent: int, tell: Tell) -> Ended:
@@ -57,18 +65,31 @@ def supervise(standby: Standby, work: Work, limits: Limits, parent: int, tell: T
     return watch.finish()
 
 
-def limit_from_text(ended: Ended, messages: Iterable[str]) -> str | None:
-    """The limit that a failed program met and told about, when the system shows no trace of it any more."""
+def limit_from_text(ended: Ended, messages: Iterable[str], made: Callable[[], float]) -> str | None:
+    """The limit that a failed program met and told about, where the system showed that it came near.
+
+    `made` says how many processes and threads there were in all, as a part of their limit: threads come and go
+    between two looks.
+    """
     if ended.exit_code == 0:
         return None
     if ended.exit_code == 128 + signal.SIGXFSZ:
         return "disk"
     told = "\n".join([ended.stdout.decode("utf-8", "replace"), ended.stderr.decode("utf-8", "replace"), *messages])
-    if any(word in told for word in DISK_WORDS):
+    if ended.disk >= NEARLY and any(word in told for word in DISK_WORDS):
         return "disk"
     # The same words are said of a pipe that is empty: only a fork that fails is a limit.
-    refused = "fork" in told and any(word in told for word in PROCESS_WORDS)
-    return "processes" if refused or NO_THREAD in told else None
+    refused = NO_THREAD in told or ("fork" in told and any(word in told for word in PROCESS_WORDS))
+    return "processes" if refused and (ended.crowd >= NEARLY or made() >= NEARLY) else None
+
+
+def made_since(standby: Standby, limits: Limits) -> float:
+    """The processes and threads that were made after this child, as a part of the limit: their numbers only rise."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return (pid - standby.pid) / limits.crowd
 
 
 @dataclass
@@ -82,6 +103,7 @@ class _Watch:
     told: dict[str, int] = field(default_factory=dict)
     times_told: int = 0
     next_told: float = 0.0
+    next_look: float = 0.0
 
     def __post_init__(self) -> None:
         self.data = {name: bytearray() for name in self.standby.reads}
@@ -101,10 +123,20 @@ class _Watch:
                 if left <= 0:
                     self.ended.limit = "timeout"
                     return
-                for key, _ in selector.select(min(left, self._until_told())):
+                for key, _ in selector.select(min(left, self._until_told(), LOOK_EVERY)):
                     self._handle(selector, key)
+                if time.monotonic() >= self.next_look:
+                    self._look()
                 if self._until_told() <= 0:
                     self._tell()
+
+    def _look(self) -> None:
+        """Note how full the disks and the table of processes are; the worker is told of a crowd while it can be."""
+        self.ended.disk = max(self.ended.disk, *map(_fullness, TMPFS))
+        known, self.ended.crowd = self.ended.crowd, max(self.ended.crowd, _others() / self.limits.crowd)
+        if known < CROWD <= self.ended.crowd:
+            self.tell({frames.CROWD: b"%d" % _others()})
+        self.next_look = time.monotonic() + LOOK_EVERY
 
     def _until_told(self) -> float:
         """How long what was read may still be kept; endless when there is nothing."""
@@ -164,18 +196,22 @@ class _Watch:
         by_us = self.status is None
         # A crowd that runs would keep us from looking and from killing.
         _signal_all(signal.SIGSTOP)
+        self._look()
         if ended.limit in (None, "timeout") and self._crowded():
             ended.limit = "processes"
         self._kill_all()
         for name, descriptor in self.standby.reads.items():
-            while not self._read(name):
-                pass
+            # A descriptor on its way through a socket that nobody has any more keeps the other end open for ever.
+            os.set_blocking(descriptor, False)
+            with contextlib.suppress(BlockingIOError):
+                while not self._read(name):
+                    pass
             os.close(descriptor)
         if self._until_told() < math.inf:
             self._tell()
         ended.exit_code = exit_code(self.status or 0)
         ended.killed = ended.exit_code == 128 + signal.SIGKILL and not by_us
-        if ended.limit is None and ended.exit_code != 0 and _disk_full():
+        if ended.limit is None and ended.exit_code != 0 and ended.disk >= FULL:
             ended.limit = "disk"
         ended.stdout, ended.stderr, ended.report = (bytes(self.data[name]) for name in ("stdout", "stderr", "report"))
         return ended
@@ -188,8 +224,7 @@ class _Watch:
 
     def _crowded(self) -> bool:
         """Whether the candidate's user has no process left to start, as it stands."""
-        others = [name for name in os.listdir("/proc") if name.isdecimal() and name != "1"]  # noqa: PTH208
-        if len(others) < 2 and self.ended.limit is None:
+        if _others() < 2 and self.ended.limit is None:
             return False
         try:
             pid = os.fork()
@@ -229,9 +264,14 @@ def _signal_all(number: int) -> None:
         os.kill(-1, number)
 
 
-def _disk_full() -> bool:
-    for folder in filter(os.path.isdir, TMPFS):
+def _others() -> int:
+    """How many processes there are beside this one."""
+    return sum(name.isdecimal() for name in os.listdir("/proc")) - 1  # noqa: PTH208
+
+
+def _fullness(folder: str) -> float:
+    try:
         room = os.statvfs(folder)
-        if room.f_blocks and room.f_bavail == 0:
-            return True
-    return False
+    except OSError:
+        return 0.0
+    return 1 - room.f_bavail / room.f_blocks if room.f_blocks else 0.0

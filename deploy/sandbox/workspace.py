@@ -23,7 +23,11 @@ def fill(files: dict[str, str], tests: dict[str, str], plan: "judge.Plan | None"
         raise OSError(0, f"there are {len(files) + len(tests):,} files, the limit is {MAX_FILES:,}")
     # Some engines ignore the mode that a tmpfs is asked for.
     Path(root).chmod(0o1777)
-    for path, text in contents(files, tests, plan).items():
+    written = contents(files, tests, plan)
+    folders = {parent for path in written for parent in PurePosixPath(path).parents}
+    for path, text in written.items():
+        if PurePosixPath(path) in folders - {PurePosixPath()}:
+            raise OSError(0, f"{path!r} is both a file and a folder")
         target = _inside(root, path)
         _make_folders(Path(root), target.parent)
         target.write_bytes(text.encode("utf-8", "replace"))
@@ -54,17 +58,18 @@ def _clashes(path: str, tests: dict[str, str]) -> bool:
 
 def _inside(root: str, path: str) -> Path:
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or "\x00" in path or not _encodes(path):
+    if not parts or path.startswith("/") or ".." in parts or not can_be_passed(path):
         raise OSError(0, f"{path!r} is not a path in the workspace")
     return Path(root, *parts)
 
 
-def _encodes(path: str) -> bool:
+def can_be_passed(text: str) -> bool:
+    """Whether the system takes this text as a path or as an argument."""
     try:
-        path.encode()
+        text.encode()
     except UnicodeEncodeError:
         return False
-    return True
+    return "\x00" not in text
 
 
 def _make_folders(root: Path, folder: Path) -> None:

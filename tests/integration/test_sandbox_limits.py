@@ -118,3 +118,26 @@ def test_the_limits_are_those_of_the_design() -> None:
     assert SandboxLimits().model_dump() == {
         "seconds": 30, "memory_mb": 512, "processes": 64, "output_kb": 256, "disk_mb": 64,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "stdout", "exit_code"),
+    [
+        ("open('/dev/stdout', 'w').write('x')\nopen('/dev/stderr', 'w').write('y')\n", "x", 0),
+        ("raise OSError(28, 'No space left on device')\n", "", 1),
+        ("print('fork: [Errno 11]', end='')\nraise SystemExit(\"can't start new thread\")\n", "fork: [Errno 11]", 1),
+        (
+            "import os, socket\na, b = socket.socketpair()\nfor s in (a, b):\n"
+            "    socket.send_fds(s, [b'x'], [1, 2, a.fileno(), b.fileno()])\nprint('b', flush=True)\nos._exit(0)\n",
+            "b\n",
+            0,
+        ),
+    ],
+    ids=["output opened again", "words of a disk", "words of processes", "output passed in a circle"],
+)
+async def test_no_limit_is_named_where_none_was_met(
+    pool: DockerSandboxPool, code: str, stdout: str, exit_code: int
+) -> None:
+    run = await pool.run(python(code, seconds=5))
+    assert (run.limit, run.stdout, run.exit_code) == (None, stdout, exit_code), run
+    assert run.usage.wall_seconds < 4

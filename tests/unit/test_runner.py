@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activities import docker_lease
-from deploy.sandbox import engine, frames, image, judge, supervisor, workspace
+from activities import docker_lease, docker_pool
+from activities.docker_capture import Capture
+from deploy.sandbox import engine, frames, image, judge, runner, supervisor, workspace
 from schema.errors import SettingsError
 
 TEST = "def test_one():\n    pass\n"
@@ -79,7 +80,7 @@ def test_a_path_out_of_the_workspace_is_refused_once_more(tmp_path: Path, path: 
     "files", [{"a" * 300: "x"}, {"a": "x", "a/b": "x"}, {"a/b": "x", "a": "x"}, {f"{n}": "" for n in range(2_001)}]
 )
 def test_what_can_not_be_written_is_refused_without_a_crash(tmp_path: Path, files: dict[str, str]) -> None:
-    with pytest.raises(OSError, match=r"Errno|limit is 2,000"):
+    with pytest.raises(OSError, match=r"Errno|limit is 2,000|both a file and a folder"):
         workspace.fill(files, {}, None, str(tmp_path))
 
 
@@ -107,7 +108,54 @@ def test_text_that_is_no_unicode_is_written_all_the_same(tmp_path: Path) -> None
     ],
 )
 def test_a_limit_is_read_from_what_a_failed_program_told(exit_code: int, text: str, limit: str | None) -> None:
-    assert supervisor.limit_from_text(supervisor.Ended(exit_code=exit_code, stderr=text.encode()), []) == limit
+    ended = supervisor.Ended(exit_code=exit_code, stderr=text.encode(), disk=0.9, crowd=0.9)
+    assert supervisor.limit_from_text(ended, [], lambda: 0.0) == limit
+    ended.crowd = 0.0
+    assert supervisor.limit_from_text(ended, [], lambda: 1.0) == limit
+
+
+@pytest.mark.parametrize("text", ["OSError: [Errno 28] No space left on device", "can't start new thread",
+                                  "fork: Resource temporarily unavailable"])  # fmt: skip
+def test_words_alone_name_no_limit(text: str) -> None:
+    ended = supervisor.Ended(exit_code=1, stderr=text.encode(), disk=0.5, crowd=0.5)
+    assert supervisor.limit_from_text(ended, [text], lambda: 0.5) is None
+
+
+def job(**given: object) -> dict[str, object]:
+    limits = {"seconds": 1, "output_kb": 1, "processes": 8, "disk_mb": 1}
+    return {"command": ["true"], "files": {}, "tests": {}, "control": "", "limits": limits, **given}
+
+
+@pytest.mark.parametrize(
+    ("command", "exit_code"),
+    [([], 4), ([""], 127), (["true", "a\x00b"], 126), (["\ud800"], 126), (["pytest", "-\ud800"], 126)],
+)
+def test_a_command_that_can_not_be_is_refused_in_a_line(command: list[str], exit_code: int) -> None:
+    answer = runner.perform(job(command=command), 0, "gvisor", {}, lambda _: None)
+    assert answer["exit_code"] == exit_code
+    assert answer["stderr"].startswith("golden: ")
+    assert answer["stderr"].count("\n") == 1
+
+
+def test_a_refusal_is_text_that_every_store_can_hold() -> None:
+    assert runner.refusal(1, "a\ud800\x00")["stderr"] == "golden: a\\ud800\\x00\n"
+
+
+def test_files_that_can_not_be_written_are_refused_without_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspace.fill, "__defaults__", (str(tmp_path),))
+    for files, said in (({"../x": ""}, "'../x' is not a path"), ({"a": "", "a/b": ""}, "'a' is both a file and a")):
+        stderr = runner.perform(job(files=files), 0, "gvisor", {}, lambda _: None)["stderr"]
+        assert said in stderr
+        assert "Errno" not in stderr
+
+
+def test_a_want_of_memory_in_a_crowd_is_one_of_processes() -> None:
+    capture = Capture(1_000)
+    assert docker_pool._wanting(capture) == "oom"
+    capture.take(frames.pack_chunks({frames.CROWD: b"40", "stdout": b"x"}))
+    assert (docker_pool._wanting(capture), capture.text("stdout")) == ("processes", "x")
 
 
 def test_our_runtime_is_added_beside_what_is_there(tmp_path: Path) -> None:
