@@ -19,11 +19,14 @@ from gateway.authorisation import Permission
 from gateway.operations import KEY_HEADER, Operation, PublicOperation
 from gateway.problems import (
     ALREADY_DECIDED,
+    AUDIT_UNAVAILABLE,
     DATABASE_UNAVAILABLE,
+    FORBIDDEN,
     KEY_REUSED,
     NO_VOTE,
     NOT_FOUND,
     NOT_MIGRATED,
+    RATE_LIMITED,
     SANDBOX_UNAVAILABLE,
     TASK_FINAL,
     TASK_NOT_ESCALATED,
@@ -270,7 +273,7 @@ PUBLIC_OPERATIONS: tuple[PublicOperation, ...] = (
         status=303,
         media_type=None,
         query=("code",),
-        problems=(UNAUTHENTICATED, DATABASE_UNAVAILABLE),
+        problems=(UNAUTHENTICATED, FORBIDDEN, RATE_LIMITED, DATABASE_UNAVAILABLE, AUDIT_UNAVAILABLE),
     ),
     PublicOperation("/openapi.json", openapi.show_openapi, "This description"),
     PublicOperation("/docs", docs.show_docs, "This description for people", media_type="text/html"),

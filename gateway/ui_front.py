@@ -22,15 +22,17 @@ from gateway.problems import (
     RETRY_SECONDS,
     TEMPORAL_UNAVAILABLE,
     TOO_LARGE,
-    UNAUTHENTICATED,
     Problem,
 )
 from gateway.services import Services
-from gateway.token_reader import Refused
-from gateway.ui import ASK_FOR_A_LINK, COOKIE
+from gateway.ui import COOKIE
+from gateway.ui_guard import fail, holder_of, no_session, refuse_barred, tell_refused
+from gateway.ui_paths import UI, check_path, is_query
 from gateway.ui_sessions import MAX_SECRET, Bearer
 
-UI, CODEC = "/ui/", "/codec/"
+CODEC = "/codec/"
+SHOW = "ui.show"
+NO_SESSION = "there is no session here"
 PREFLIGHT_SECONDS = 600
 MAX_QUERY_BODY = 64 * 1024
 TO_LOOK_AT = frozenset({"GET", "HEAD"})
@@ -68,29 +70,36 @@ class UiFront:
 
     async def _show(self, request: Request) -> Response:
         """A page, a file or an answer of the Temporal UI."""
+        path = _raw_path(request)
+        check_path(path)
+        if _cookie(request.headers) is None:
+            raise no_session(NO_SESSION)
+        await refuse_barred(request, self._services)
         bearer = await self._session(request.headers)
         if bearer is None:
-            raise Problem(UNAUTHENTICATED, f"there is no session here: {ASK_FOR_A_LINK}")
-        # Whether its holder may was decided when the link was made, and no token changes; it may have ended since.
-        principal = await self._services.verifier.authenticate(bearer.unverified_token)
-        if isinstance(principal, Refused):
-            raise Problem(UNAUTHENTICATED, f"{principal.reason}: {ASK_FOR_A_LINK}")
-        if request.method not in TO_LOOK_AT and not self._asks_only(request):
-            raise Problem(METHOD_NOT_ALLOWED, "the Temporal UI is here to look at", headers={"Allow": "GET, HEAD"})
-        return await self._fetch(request)
+            raise await self._failed(request, no_session(NO_SESSION))
+        # No right of its own: its holder's token may have ended since, and what their role may do have changed.
+        principal = await holder_of(bearer, request, self._services, SHOW)
+        if request.method not in TO_LOOK_AT and not self._asks_only(request, path):
+            refusal = Problem(METHOD_NOT_ALLOWED, "the Temporal UI is here to look at", headers={"Allow": "GET, HEAD"})
+            await tell_refused(bearer, request, self._services, principal, SHOW, refusal)
+            raise refusal
+        return await self._fetch(request, path)
 
-    def _asks_only(self, request: Request) -> bool:
+    async def _failed(self, request: Request, problem: Problem) -> Problem:
+        # A page that is still open would go on sending the cookie of a session that ended, and bar its own address.
+        problem.headers = {"Set-Cookie": f"{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"}
+        return await fail(request, self._services, problem)
+
+    def _asks_only(self, request: Request, path: str) -> bool:
         """A workflow's query changes nothing, and is a POST all the same."""
-        path = request.url.path
-        query = request.method == "POST" and path.startswith("/ui/api/v1/namespaces/") and "/query/" in path
-        return query and request.headers.get("origin") in self._trusted
+        return request.method == "POST" and is_query(path) and request.headers.get("origin") in self._trusted
 
-    async def _fetch(self, request: Request) -> Response:
+    async def _fetch(self, request: Request, path: str) -> Response:
         headers = {name: request.headers[name] for name in _ASKED if name in request.headers}
         csrf = request.cookies.get("_csrf")
         if csrf is not None:
             headers["cookie"] = f"_csrf={csrf}"
-        path = request.scope["raw_path"].decode("ascii").partition("?")[0]
         query = request.scope["query_string"].decode("ascii")
         url = httpx.URL(self._ui.base_url, path=None, raw_path=f"{path}?{query}".encode() if query else path.encode())
         asked = self._ui.build_request(request.method, url, headers=headers, content=await _body(request))
@@ -141,7 +150,7 @@ class UiFront:
         if unverified_secret is None:
             return None
         async with self._services.database.service() as connection:
-            return await ui_sessions.find_session(connection, unverified_secret)
+            return await ui_sessions.find(connection, "session", unverified_secret)
 
 
 _PREFLIGHT = {
@@ -162,6 +171,11 @@ def _allowed(origin: str) -> dict[str, str]:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _raw_path(request: Request) -> str:
+    raw_path: bytes = request.scope["raw_path"]
+    return raw_path.decode("latin-1").partition("?")[0]
 
 
 def _cookie(headers: Headers) -> str | None:

@@ -75,12 +75,12 @@ async def spend_link(connection: AsyncConnection, unverified_code: str) -> Beare
     return None if row is None else Bearer(_unseal(unverified_code, row.token), row.tenant, row.sub, row.named)
 
 
-async def find_session(connection: AsyncConnection, unverified_secret: str) -> Bearer | None:
-    """Whom a session stands for, if there is one."""
+async def find(connection: AsyncConnection, kind: Kind, unverified_secret: str) -> Bearer | None:
+    """Whom a link or a session stands for, if there is one; it stays as it is."""
     found = await connection.execute(
         select(ui_sessions.c.token, ui_sessions.c.tenant, ui_sessions.c.sub, ui_sessions.c.named).where(
             ui_sessions.c.id == _id(unverified_secret),
-            ui_sessions.c.kind == "session",
+            ui_sessions.c.kind == kind,
             ui_sessions.c.expires_at > func.now(),
         )
     )
