@@ -13,7 +13,7 @@ from gateway.operations import answer
 from gateway.problems import invalid
 from gateway.services import Call
 from schema.codec import EncryptionCodec
-from schema.errors import SealBroken
+from schema.errors import KeyMissing, SealBroken
 
 NAMESPACE_HEADER = "X-Namespace"
 MAX_PAYLOADS = 1_000
@@ -51,7 +51,8 @@ async def decode(call: Call) -> Response:
     for place, payload in enumerate(given):
         try:
             opened += await _codec(call).decode([_from_json(payload)])
-        except SealBroken as error:
+        except (SealBroken, KeyMissing) as error:
+            # The client named the key: what it made up is its fault, and no reason for it to try again.
             raise invalid([(f"payloads.{place}", str(error))]) from None
     return _answer(opened)
 
