@@ -49,7 +49,7 @@ async def serve(operation: Operation, request: Request, services: Services) -> R
 async def _answer(
     operation: Operation, request: Request, services: Services, principal: Principal, witness: Witness
 ) -> Response:
-    _require(principal, operation.permission)
+    require(principal, operation.permission)
     named = request.headers.getlist(TENANT_HEADER)
     _require_tenant(principal, named)
     body = await read_body(request, operation.takes) if operation.takes else None
@@ -66,7 +66,7 @@ async def _answer(
         given_body=body,
     )
     if operation.owner is not None:
-        _require(principal, operation.permission, owner=await operation.owner(call))
+        require(principal, operation.permission, owner=await operation.owner(call))
     return await operation.handler(call)
 
 
@@ -113,7 +113,7 @@ def _unauthenticated(detail: str, error: str) -> Problem:
     return Problem(UNAUTHENTICATED, detail, headers={"WWW-Authenticate": f'Bearer realm="golden"{error}'})
 
 
-def _require(principal: Principal, permission: Permission, *, owner: str | None = None) -> None:
+def require(principal: Principal, permission: Permission, *, owner: str | None = None) -> None:
     """The only caller of `decide`: first by role, then by owner as soon as that is known."""
     outcome = decide(principal, permission, owner=owner)
     if isinstance(outcome, Denied):

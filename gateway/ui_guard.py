@@ -3,9 +3,10 @@
 from starlette.requests import Request
 
 from gateway.audit import Witness
-from gateway.authorisation import Denied, Permission, Principal, decide
+from gateway.authorisation import Permission, Principal
 from gateway.client_address import client_address
-from gateway.problems import FORBIDDEN, UNAUTHENTICATED, Problem
+from gateway.guard import require
+from gateway.problems import UNAUTHENTICATED, Problem
 from gateway.rate_limits import Permit
 from gateway.services import Services
 from gateway.token_reader import Refused
@@ -37,11 +38,11 @@ async def holder_of(bearer: Bearer, request: Request, services: Services, action
     principal = await services.verifier.authenticate(bearer.unverified_token, request.state.request_id)
     if isinstance(principal, Refused):
         raise await fail(request, services, no_session(principal.reason))
-    outcome = decide(principal, Permission.CODEC_DECODE)
-    if isinstance(outcome, Denied):
-        denied = Problem(FORBIDDEN, outcome.reason)
+    try:
+        require(principal, Permission.CODEC_DECODE)
+    except Problem as denied:
         await tell_refused(bearer, request, services, principal, action, denied)
-        raise denied
+        raise
     return principal
 
 

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from gateway import ui_guard
+from gateway import guard
 from gateway.authorisation import Denied
 from gateway.ui import COOKIE
 from schema.database import Database
@@ -125,7 +125,7 @@ class TestReadOnly:
         self, session: Session, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert (await session.send("GET", "/ui/")).status == 200
-        monkeypatch.setattr(ui_guard, "decide", lambda *_: Denied("not any more"))
+        monkeypatch.setattr(guard, "decide", lambda *_, **__: Denied("not any more"))
         assert (await session.send("GET", "/ui/")).problem == "forbidden"
 
 
