@@ -17,7 +17,10 @@ MAX_REPORT = 2 * 1024 * 1024
 CHUNK = 1 << 16
 TMPFS = ("/work", "/tmp", "/dev/shm")  # noqa: S108
 EXIT_AT_LIMIT = 7
-DISK_WORDS = ("[Errno 28]", "No space left on device", "[Errno 27]", "File too large")
+FILLING = 0.25
+"""Seen this full, a disk may have been full between two looks: what fills it may be gone at once with its program."""
+TOO_LARGE = ("[Errno 27]", "File too large")
+DISK_WORDS = ("[Errno 28]", "No space left on device")
 PROCESS_WORDS = ("[Errno 11]", "Resource temporarily unavailable", "Cannot fork")
 NO_THREAD = "can't start new thread"
 AT_ONCE = 64
@@ -76,7 +79,8 @@ def limit_from_text(ended: Ended, messages: Iterable[str], made: Callable[[], fl
     if ended.exit_code == 128 + signal.SIGXFSZ:
         return "disk"
     told = "\n".join([ended.stdout.decode("utf-8", "replace"), ended.stderr.decode("utf-8", "replace"), *messages])
-    if ended.disk >= NEARLY and any(word in told for word in DISK_WORDS):
+    # A file that is larger than it may be leaves no trace of its own.
+    if any(word in told for word in TOO_LARGE) or (ended.disk >= FILLING and any(word in told for word in DISK_WORDS)):
         return "disk"
     # The same words are said of a pipe that is empty: only a fork that fails is a limit.
     refused = NO_THREAD in told or ("fork" in told and any(word in told for word in PROCESS_WORDS))

@@ -117,7 +117,7 @@ def test_a_limit_is_read_from_what_a_failed_program_told(exit_code: int, text: s
 @pytest.mark.parametrize("text", ["OSError: [Errno 28] No space left on device", "can't start new thread",
                                   "fork: Resource temporarily unavailable"])  # fmt: skip
 def test_words_alone_name_no_limit(text: str) -> None:
-    ended = supervisor.Ended(exit_code=1, stderr=text.encode(), disk=0.5, crowd=0.5)
+    ended = supervisor.Ended(exit_code=1, stderr=text.encode(), disk=0.1, crowd=0.5)
     assert supervisor.limit_from_text(ended, [text], lambda: 0.5) is None
 
 
