@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.ext.asyncio import create_async_engine
 from temporalio.client import Client
 
 from gateway.routes import OPERATIONS
@@ -129,6 +130,11 @@ class TestDecisions:
 
 class TestRefusals:
     async def test_without_a_good_token_every_route_is_401(self, gateway_url: str, settings: Settings) -> None:
+        owner = create_async_engine(settings.database("migrator"))
+        async with owner.begin() as connection:
+            # What other tests have taken of this address's limit for the sandbox.
+            await connection.execute(text("TRUNCATE rate_limits"))
+        await owner.dispose()
         expired = issue_token(settings, sub="a", role="admin", tenant="t1", ttl=timedelta(hours=-1))
         claims = jwt.decode(expired, options={"verify_signature": False})
         kid = jwt.get_unverified_header(expired)["kid"]

@@ -5,6 +5,7 @@ description forbids and the gateway takes, a method that is answered, a route th
 """
 
 import asyncio
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,9 @@ Token = Callable[..., str]
 SECONDS = 10
 """For each run; what has begun by then is finished."""
 
+REFUSALS = [*map(str, (400, 401, 403, 404, 405, 406, 409, 413, 414, 415, 422, 429, 431)), "5xx"]
+"""What may be the answer to invalid data."""
+
 UNSAYABLE = "positive_data_acceptance"
 """Rules such as "the tests are Python" are in no JSON schema: what it allows may still be refused, with 422."""
 
@@ -30,6 +34,7 @@ async def fuzz(url: str, folder: Path, *options: str, holder: str | None = None,
     """Run schemathesis; its whole report where it has found something, else nothing."""
     lines = [f'headers = {{ Authorization = "Bearer {holder}" }}'] if holder else []
     lines += ["[parameters]", f'task_id = "{task_id}"'] if task_id else []
+    lines += ["[checks]", f"negative_data_rejection.expected-statuses = {json.dumps(REFUSALS)}"]
     (folder / "schemathesis.toml").write_text("\n".join(lines))
     process = await asyncio.create_subprocess_exec(
         *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/openapi.json"),
