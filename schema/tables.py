@@ -1,7 +1,8 @@
 """The tables of the book of record. Created by the migrations; this is how the code names them.
 
-Every table carries the tenant: the database role `golden_tenant` sees the rows of one tenant only. The exception is
-`rate_limits`, which nobody reads but the function `take_permit`. What users and models wrote is in sealed columns.
+Every table carries the tenant: the database role `golden_tenant` sees the rows of one tenant only. The exceptions are
+`rate_limits`, which nobody reads but the function `take_permits`, and the circuits, which are the platform's. What
+users and models wrote is in sealed columns.
 """
 
 from sqlalchemy import (
@@ -16,7 +17,7 @@ from sqlalchemy import (
     Text,
     Uuid,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from schema.columns import SealedJson, SealedText
 
@@ -59,10 +60,13 @@ tasks = Table(
     Column("budget_tokens", BigInteger, nullable=False),
     Column("spent_tokens", BigInteger, nullable=False),
     Column("held_tokens", BigInteger, nullable=False),
+    Column("budget_micro_usd", BigInteger),
     Column("spent_micro_usd", BigInteger, nullable=False),
+    Column("held_micro_usd", BigInteger, nullable=False),
     Column("charged_tokens", BigInteger, nullable=False),
     Column("charged_micro_usd", BigInteger, nullable=False),
     Column("admitted", Boolean, nullable=False),
+    Column("admissions", Integer, nullable=False),
     Column("result", Text),
 )
 
@@ -112,6 +116,7 @@ model_calls = Table(
     Column("prompt_version", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("reserved_tokens", BigInteger, nullable=False),
+    Column("reserved_micro_usd", BigInteger),
     Column("input_tokens", BigInteger),
     Column("output_tokens", BigInteger),
     Column("micro_usd", BigInteger),
@@ -119,6 +124,78 @@ model_calls = Table(
     Column("invalid", SealedText("model_calls.invalid")),
     _at("sent_at"),
     _at("ended_at", nullable=True),
+)
+
+ledger_entries = Table(
+    "ledger_entries",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    _at("at"),
+    Column("tenant", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("task_id", Uuid, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("ask", Integer, nullable=False),
+    Column("dispatch", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("held_tokens", BigInteger, nullable=False),
+    Column("spent_tokens", BigInteger, nullable=False),
+    Column("held_micro_usd", BigInteger, nullable=False),
+    Column("spent_micro_usd", BigInteger, nullable=False),
+    Column("actor", Text),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("arrival", BigInteger, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("task_id", Uuid, nullable=False),
+    Column("workflow_id", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("input", JSONB, nullable=False),
+    Column("state", Text, nullable=False),
+    _at("parked_at"),
+    _at("decided_at", nullable=True),
+    Column("decided_by", Text),
+    Column("reason", SealedText("dead_letters.reason")),
+    Column("route", ARRAY(Text)),
+    _at("resume_at", nullable=True),
+)
+
+circuits = Table(
+    "circuits",
+    metadata,
+    Column("circuit", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    _at("since"),
+    Column("calls", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    Column("slow", BigInteger, nullable=False),
+    Column("opened_total", BigInteger, nullable=False),
+    Column("recent", Text, nullable=False),
+    Column("streak", Integer, nullable=False),
+    _at("retry_at", nullable=True),
+    _at("probe_until", nullable=True),
+    Column("worker", Text),
+)
+
+circuit_changes = Table(
+    "circuit_changes",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    _at("at"),
+    Column("circuit", Text, nullable=False),
+    Column("from_state", Text, nullable=False),
+    Column("to_state", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("worker", Text, nullable=False),
 )
 
 decisions = Table(
