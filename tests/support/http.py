@@ -1,5 +1,6 @@
 """A client of the gateway for tests, and a task that is valid but for what a test changes."""
 
+from ipaddress import IPv6Network
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -44,6 +45,16 @@ async def set_task(database: Database, task: dict[str, Any], **values: Any) -> N
     """Change a task's row behind everybody's back."""
     async with database.service() as connection:
         await connection.execute(update(tasks).where(tasks.c.task_id == UUID(task["task_id"])).values(**values))
+
+
+def client_network() -> str:
+    """The network of a client that no other test has: an IPv6 client counts as the network it is in."""
+    return str(IPv6Network(((0xFD << 56 | uuid4().int >> 72) << 64, 64)))
+
+
+def forwarded(network: str) -> dict[str, str]:
+    """The header by which a trusted proxy says that a request comes from there."""
+    return {"X-Forwarded-For": str(IPv6Network(network)[uuid4().int >> 64])}
 
 
 def problem(response: httpx.Response) -> str:
