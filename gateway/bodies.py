@@ -34,12 +34,14 @@ YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml"})
 Body = TypeVar("Body", bound=BaseModel)
 
 
-async def read_body(request: Request, model: type[Body]) -> Body:
-    """The validated body of a request.
+async def read_body(request: Request, model: type[Body], *, optional: bool = False) -> Body:
+    """The validated body of a request; where it is optional, a request without one has an empty one.
 
     Raises:
         Problem: 408, 413, 415 or 422.
     """
+    if optional and _is_absent(request):
+        return validate({}, model)
     media_type = _media_type(request)
     content = await _read_capped(request)
     if len(content) <= INLINE_BYTES:
@@ -72,6 +74,11 @@ def validate(value: Any, model: type[Body]) -> Body:
         return model.model_validate_json(json.dumps(value, ensure_ascii=False))
     except ValidationError as error:
         raise invalid(faults_of(error)) from None
+
+
+def _is_absent(request: Request) -> bool:
+    headers = request.headers
+    return headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
 
 
 def _media_type(request: Request) -> str:

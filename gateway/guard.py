@@ -52,7 +52,7 @@ async def _answer(
     require(principal, operation.permission)
     named = request.headers.getlist(TENANT_HEADER)
     _require_tenant(principal, named)
-    body = await read_body(request, operation.takes) if operation.takes else None
+    body = await read_body(request, operation.takes, optional=operation.body_optional) if operation.takes else None
     witness.body = body
     witness.chain = tenant = _tenant_of(principal, named, platform=operation.platform)
     call = Call(

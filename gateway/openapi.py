@@ -115,7 +115,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
     }
     if operation.takes is not None:
         schema = {"schema": _ref(operation.takes)}
-        described["requestBody"] = {"required": True, "content": {"application/json": schema, YAML: schema}}
+        content = {"application/json": schema, YAML: schema}
+        described["requestBody"] = {"required": not operation.body_optional, "content": content}
     return described
 
 

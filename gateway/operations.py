@@ -31,13 +31,14 @@ class Operation:
 
     Attributes:
         action: what the audit log calls it; the permission's name if not said.
+        body_optional: no body is as good as an empty one, where it takes one.
         platform: a principal of every tenant may ask it about the platform itself, which is named `*`.
         address_limit: how often one client address may, whoever it says it is.
         owner: finds who submitted what the route acts on, where the decision depends on it.
         problems: what it may answer beyond what every route may.
     """
 
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
     permission: Permission
     handler: Handler
@@ -46,6 +47,7 @@ class Operation:
     returns: type[BaseModel] | None = None
     media_type: str = "application/json"
     takes: type[BaseModel] | None = None
+    body_optional: bool = False
     query: type[BaseModel] = NoQuery
     headers: tuple[str, ...] = ()
     address_limit: RateLimit | None = None

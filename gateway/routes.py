@@ -2,7 +2,9 @@
 
 from gateway import (
     audit_routes,
+    budget_routes,
     codec,
+    dead_letter_routes,
     decisions,
     docs,
     events,
@@ -258,6 +260,8 @@ OPERATIONS: tuple[Operation, ...] = (
         returns=ChainReport,
         platform=True,
     ),
+    *budget_routes.OPERATIONS,
+    *dead_letter_routes.OPERATIONS,
 )
 
 PUBLIC_OPERATIONS: tuple[PublicOperation, ...] = (

@@ -69,10 +69,11 @@ async def _write(connection: AsyncConnection, task: Row[Any], tokens: int, micro
             .values(**{name: accounts.c[name] + more for name, more in held.items()})
         )
     # The task's lock keeps the number of its top-ups as it is.
-    before = await connection.scalar(
+    before = (
         select(func.count())
         .select_from(ledger_entries)
         .where(ledger_entries.c.task_id == task.task_id, ledger_entries.c.kind == "top_up")
+        .scalar_subquery()
     )
     # An entry says what it changed on the account: nothing yet for a task that waits.
     await connection.execute(
@@ -80,8 +81,8 @@ async def _write(connection: AsyncConnection, task: Row[Any], tokens: int, micro
             tenant=task.tenant,
             account="tenant",
             task_id=task.task_id,
-            dispatch=(before or 0) + 1,
             kind="top_up",
+            ask=before,
             actor=actor,
             **held,
         )

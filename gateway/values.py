@@ -17,11 +17,16 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _BEARER = re.compile(r"bearer +([^ ]+)", re.IGNORECASE)
 
 
+def read_id(unverified_id: str, what: str) -> UUID:
+    """An id out of a path; what can't be one names nothing: 404."""
+    if not _UUID.fullmatch(unverified_id):
+        raise not_found(what)
+    return UUID(unverified_id)
+
+
 def read_task_id(unverified_id: str) -> UUID:
     """The id of a task; what can't be one names nothing: 404."""
-    if not _UUID.fullmatch(unverified_id):
-        raise not_found("task")
-    return UUID(unverified_id)
+    return read_id(unverified_id, "task")
 
 
 def read_request_id(headers: Headers) -> str:

@@ -167,6 +167,7 @@ dead_letters = Table(
     Column("reason", SealedText("dead_letters.reason")),
     Column("route", ARRAY(Text)),
     _at("resume_at", nullable=True),
+    Column("batch", Uuid),
 )
 
 circuits = Table(

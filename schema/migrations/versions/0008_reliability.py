@@ -64,9 +64,13 @@ CREATE TABLE dead_letters (
     -- What a redrive changes: the models to ask, in their order, and when it begins.
     route        text[],
     resume_at    timestamptz,
+    -- The one request that decided on many.
+    batch        uuid,
     UNIQUE (task_id, step, epoch)
 );
 CREATE INDEX dead_letters_by_tenant ON dead_letters (tenant, arrival DESC);
+CREATE INDEX dead_letters_by_arrival ON dead_letters (arrival DESC);
+CREATE INDEX dead_letters_by_batch ON dead_letters (batch) WHERE batch IS NOT NULL;
 CREATE INDEX dead_letters_open ON dead_letters (tenant, arrival) WHERE state = 'open';
 """
 
