@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from deploy.local import commands as stack_commands
-from gateway import cli_audit, cli_keys, cli_tasks
+from gateway import cli_audit, cli_budget, cli_keys, cli_tasks
 from gateway.cli_settings import read_settings
 from gateway.cli_token import tokens
 from gateway.client import CliError, ExitCode
@@ -68,10 +68,12 @@ def gateway() -> None:
 
 
 cli_tasks.register(app)
+cli_circuits.register(app)
 cli_keys.register(app)
 app.add_typer(tokens, name="token")
 app.add_typer(database, name="db")
 app.add_typer(cli_audit.app, name="audit")
+app.add_typer(cli_budget.app, name="budget")
 stack_commands.register(app)
 
 

@@ -83,7 +83,7 @@ class GatewayClient:
         self.patient = patient
         self.url = settings.gateway_url.rstrip("/")
         self._http = httpx.Client(
-            headers={"Authorization": f"Bearer {_read_token(settings)}", **_tenant_header(settings)},
+            headers={"Authorization": f"Bearer {read_token(settings)}", **_tenant_header(settings)},
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             # A proxy of the environment has no business between a machine and itself.
             trust_env=not re.match(r"https?://(127\.|localhost\b|\[::1])", self.url),
@@ -92,15 +92,7 @@ class GatewayClient:
 
     def submit(self, content: bytes, media_type: str, key: str) -> dict[str, Any]:
         """Submit a task. The key makes it safe to try again when an answer got lost."""
-        headers = {"Content-Type": media_type, "Idempotency-Key": key}
-        for attempt in range(1, ATTEMPTS):
-            try:
-                return self._send("POST", "/v1/tasks", content=content, headers=headers)
-            except CliError as error:
-                if error.code is not ExitCode.UNREACHABLE or isinstance(error.__cause__, httpx.ConnectError):
-                    raise
-                time.sleep(attempt)
-        return self._send("POST", "/v1/tasks", content=content, headers=headers)
+        return self._send_surely("/v1/tasks", content=content, headers={"Content-Type": media_type, **_keyed(key)})
 
     def get(self, path: str, **params: str | int) -> dict[str, Any]:
         """The JSON of a GET."""
@@ -109,6 +101,14 @@ class GatewayClient:
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The JSON of a POST."""
         return self._send("POST", path, json=body)
+
+    def post_once(self, path: str, body: Mapping[str, Any], key: str) -> dict[str, Any]:
+        """The JSON of a POST, done once for its key however often it is sent."""
+        return self._send_surely(path, json=body, headers=_keyed(key))
+
+    def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The JSON of a PUT."""
+        return self._send("PUT", path, json=body)
 
     def delete(self, path: str) -> dict[str, Any]:
         """The JSON of a DELETE."""
@@ -133,6 +133,17 @@ class GatewayClient:
                 yield from _parse_events(response.iter_lines())
         except httpx.TransportError as error:
             raise StreamBroken from error
+
+    def _send_surely(self, path: str, **options: Any) -> dict[str, Any]:
+        """The JSON of a POST with a key, tried again where its answer got lost."""
+        for attempt in range(1, ATTEMPTS):
+            try:
+                return self._send("POST", path, **options)
+            except CliError as error:
+                if error.code is not ExitCode.UNREACHABLE or isinstance(error.__cause__, httpx.ConnectError):
+                    raise
+                time.sleep(attempt)
+        return self._send("POST", path, **options)
 
     def _send(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         try:
@@ -160,6 +171,10 @@ class GatewayClient:
         time.sleep(refusal.seconds)
 
 
+def _keyed(key: str) -> dict[str, str]:
+    return {"Idempotency-Key": key}
+
+
 def task_path(task_id: str) -> str:
     """The path of the task that a person named."""
     return f"/v1/tasks/{quote(task_id.strip(), safe='')}"
@@ -175,7 +190,8 @@ def _trusted(settings: Settings) -> ssl.SSLContext | bool:
         raise CliError(f"GOLDEN_TLS_CA: cannot read {line(settings.tls_ca)}", ExitCode.USAGE) from error
 
 
-def _read_token(settings: Settings) -> str:
+def read_token(settings: Settings) -> str:
+    """The token of GOLDEN_TOKEN, or the one in GOLDEN_HOME."""
     if settings.token is not None:
         token = settings.token.get_secret_value().strip()
     else:

@@ -13,7 +13,7 @@ _CREATE, _READ, _UPDATE, _DELETE, _OTHER = (1, "Create"), (2, "Read"), (3, "Upda
 _ACTIVITIES = {
     _CREATE: ("submit", "execute", "issue", "propose", "vote", "run"),
     _READ: ("list", "show", "result", "consensus", "events", "verify", "read", "export", "decode"),
-    _UPDATE: ("cancel", "decide", "approve", "reject", "redrive", "discard", "rollback", "write"),
+    _UPDATE: ("cancel", "decide", "approve", "reject", "redrive", "discard", "rollback", "write", "top-up"),
     _DELETE: ("revoke", "delete"),
 }
 _BY_VERB = {verb: activity for activity, verbs in _ACTIVITIES.items() for verb in verbs}
