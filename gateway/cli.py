@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from deploy.local import commands as stack_commands
-from gateway import cli_audit, cli_budget, cli_keys, cli_tasks
+from gateway import cli_audit, cli_budget, cli_circuits, cli_keys, cli_tasks
 from gateway.cli_settings import read_settings
 from gateway.cli_token import tokens
 from gateway.client import CliError, ExitCode

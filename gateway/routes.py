@@ -3,6 +3,7 @@
 from gateway import (
     audit_routes,
     budget_routes,
+    circuit_routes,
     codec,
     dead_letter_routes,
     decisions,
@@ -260,6 +261,7 @@ OPERATIONS: tuple[Operation, ...] = (
         returns=ChainReport,
         platform=True,
     ),
+    *circuit_routes.OPERATIONS,
     *budget_routes.OPERATIONS,
     *dead_letter_routes.OPERATIONS,
 )

@@ -62,6 +62,7 @@ class Settings(TransportSettings):
     models: str = "embedded"
     model_slots: PositiveInt = 2
     model_timeout_seconds: PositiveInt = 120
+    model_slow_seconds: PositiveInt | None = None
 
     sandbox_isolation: Literal["gvisor", "unsafe-runc"] = "gvisor"
     sandbox_pool: PositiveInt = 2
