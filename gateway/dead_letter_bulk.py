@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
 from sqlalchemy import ColumnElement, case, func, literal, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from gateway.audit import record_act
 from gateway.dead_letter_decisions import SIGNAL, Reason, Route, Verdict, wake
-from gateway.dead_letters import LetterKind, Name
+from gateway.dead_letters import LetterKind, Name, check_not_empty
 from gateway.idempotency import claim_key
 from gateway.operations import answer
 from gateway.problems import not_found
@@ -43,7 +43,14 @@ class LetterFilter(_Strict):
     task: UUID | None = None
     step: Name | None = None
     parked_before: AwareDatetime | None = None
-    ids: Annotated[tuple[UUID, ...], Field(min_length=1, max_length=1_000)] | None = None
+    ids: (
+        Annotated[
+            tuple[UUID, ...],
+            Field(max_length=1_000, json_schema_extra={"minItems": 1}),
+            AfterValidator(check_not_empty),
+        ]
+        | None
+    ) = None
 
 
 class BulkDiscardRequest(_Strict):

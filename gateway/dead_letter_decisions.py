@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from gateway.audit import record_act
-from gateway.dead_letters import letter_id, read_letter
+from gateway.dead_letters import check_not_empty, letter_id, read_letter
 from gateway.idempotency import claim_key
 from gateway.operations import answer
 from gateway.problems import DEAD_LETTER_DECIDED, TASK_FINAL, Problem, not_found
@@ -37,7 +37,8 @@ def _check_model(name: str) -> str:
 Reason = Annotated[Text, StringConstraints(min_length=1, pattern=r"\S"), Field(max_length=2_000)]
 Route = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_check_model)], ...],
-    Field(min_length=1, max_length=8),
+    Field(max_length=8, json_schema_extra={"minItems": 1}),
+    AfterValidator(check_not_empty),
 ]
 """Models as the workers' `GOLDEN_MODELS` names them, in the order in which they are asked."""
 

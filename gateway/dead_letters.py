@@ -28,6 +28,13 @@ Name = Annotated[Text, Field(min_length=1, max_length=200)]
 """A cause or a step, exactly as the letter has it."""
 
 
+def check_not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Apart from `min_length`, which doesn't count what is wrong by itself and would complain again."""
+    if not values:
+        raise ValueError("must not be empty")
+    return values
+
+
 class DeadLetterQuery(Message):
     """Which letters to list. `cursor` is the `next_cursor` of the page before."""
 
