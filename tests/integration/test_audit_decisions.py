@@ -24,6 +24,7 @@ from tests.integration.conftest import running_gateway
 from tests.support.audit import acts_of, chain_of
 from tests.support.http import SPEC, client, count, problem, set_task, submit, tenant_name
 from tests.support.parts import free_port
+from tests.support.paths import path_of
 
 Token = Callable[..., str]
 
@@ -40,7 +41,7 @@ async def owner(settings: Settings) -> AsyncIterator[AsyncEngine]:
 
 async def ask(url: str, holder: str, operation: Operation, task_id: str) -> httpx.Response:
     """A request to a route, with a body where it takes one."""
-    path = operation.path.format(task_id=task_id, jti=uuid4())
+    path = path_of(operation.path, uuid4(), task_id=task_id)
     body: dict[str, Any] = {} if operation.takes is None else {"json": {}}
     async with client(url, holder) as http:
         return await http.request(operation.method, path, **body)
@@ -87,7 +88,7 @@ def _without(operation: Operation) -> Role | None:
 
 async def first_byte(url: str, holder: str, operation: Operation, task_id: str) -> int:
     """The status of an answer that need not end."""
-    path = operation.path.format(task_id=task_id, jti=uuid4())
+    path = path_of(operation.path, uuid4(), task_id=task_id)
     body: dict[str, Any] = {} if operation.takes is None else {"json": {}}
     async with client(url, holder) as http, http.stream(operation.method, path, **body) as answer:
         return answer.status_code

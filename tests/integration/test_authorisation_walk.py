@@ -5,7 +5,7 @@ import contextlib
 import itertools
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -15,6 +15,8 @@ from gateway.operations import Operation
 from gateway.routes import OPERATIONS, PUBLIC_OPERATIONS
 from schema.database import Database
 from tests.support.http import SPEC, client, problem, set_task, submit, tenant_name
+from tests.support.letters import park
+from tests.support.paths import path_of
 
 Token = Callable[..., str]
 
@@ -36,6 +38,14 @@ ALLOWED = {
     "DELETE /v1/tokens/{jti}": "a",
     "GET /v1/audit": "ao",
     "GET /v1/audit/verify": "ao",
+    "GET /v1/circuits": "aod",
+    "GET /v1/circuits/changes": "aod",
+    "GET /v1/dead-letters": "aod",
+    "GET /v1/dead-letters/{letter_id}": "aod",
+    "POST /v1/dead-letters/{letter_id}/redrive": "ao",
+    "POST /v1/dead-letters/{letter_id}/discard": "ao",
+    "POST /v1/dead-letters/redrive": "ao",
+    "POST /v1/dead-letters/discard": "ao",
     "POST /codec/decode": "a",
     "POST /codec/encode": "a",
     "POST /ui": "a",
@@ -48,6 +58,8 @@ BODIES: dict[str, Any] = {
     # Refused as late as anything can be, since there is no worker that would run it.
     "POST /v1/sandbox/executions": {"command": ["true"], "image": "none-such"},
     "POST /v1/tokens": {"sub": "somebody", "role": "viewer", "ttl": "1m"},
+    "POST /v1/dead-letters/redrive": {"filter": {}},
+    "POST /v1/dead-letters/discard": {"filter": {}},
     "POST /codec/decode": {"payloads": []},
     "POST /codec/encode": {"payloads": []},
 }
@@ -61,10 +73,16 @@ def name(operation: Operation) -> str:
     return f"{operation.method} {operation.path}"
 
 
-async def ask(http: httpx.AsyncClient, operation: Operation, task_id: str) -> httpx.Response:
+def shown(value: Role | Operation) -> str:
+    return name(value) if isinstance(value, Operation) else value
+
+
+async def ask(
+    http: httpx.AsyncClient, operation: Operation, task_id: str, letter_id: UUID | None = None
+) -> httpx.Response:
     """A request that is right in all but who makes it; of a stream, only how it begins."""
     what = name(operation)
-    path = operation.path.format(task_id=task_id, jti=uuid4(), role="x", tenant="x", id=uuid4())
+    path = path_of(operation.path, uuid4(), task_id=task_id, role="x", tenant="x", letter_id=letter_id or uuid4())
     request = http.build_request(operation.method, path, json=BODIES.get(what), params=QUERIES.get(what))
     response = await http.send(request, stream=True)
     streaming = response.headers["content-type"].startswith("text/event-stream")
@@ -78,7 +96,7 @@ def test_the_table_here_has_every_route() -> None:
     assert set(ALLOWED) == {name(each) for each in OPERATIONS}
 
 
-@pytest.mark.parametrize(("role", "operation"), list(itertools.product(ROLES, OPERATIONS)), ids=str)
+@pytest.mark.parametrize(("role", "operation"), list(itertools.product(ROLES, OPERATIONS)), ids=shown)
 async def test_a_role_is_let_in_where_the_design_says_and_nowhere_else(
     role: Role, operation: Operation, gateway_url: str, token: Token, database: Database
 ) -> None:
@@ -90,7 +108,7 @@ async def test_a_role_is_let_in_where_the_design_says_and_nowhere_else(
     if name(operation).endswith("/decision"):
         await set_task(database, task, state="escalated")
     async with client(gateway_url, token(role, tenant, "ann")) as http:
-        response = await ask(http, operation, task["task_id"])
+        response = await ask(http, operation, task["task_id"], await park(database, task))
 
     if LETTERS[role] in ALLOWED[name(operation)]:
         assert response.status_code in DONE, response.text

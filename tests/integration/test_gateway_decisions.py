@@ -19,6 +19,7 @@ from schema.database import Database
 from schema.settings import Settings
 from schema.tables import accounts, decisions, idempotency_keys, task_events, tasks, texts
 from tests.support.http import SPEC, client, problem, set_task, submit, tenant_name
+from tests.support.paths import path_of
 
 Token = Callable[..., str]
 TASK_ROUTES = [(each.method, each.path) for each in OPERATIONS if "{task_id}" in each.path]
@@ -148,7 +149,7 @@ class TestRefusals:
         for name, holder in bad.items():
             async with client(gateway_url, holder) as http:
                 for operation in OPERATIONS:
-                    path = operation.path.format(task_id=uuid4(), jti="1")
+                    path = path_of(operation.path, uuid4())
                     response = await http.request(operation.method, path, content=b"{")
                     assert (response.status_code, problem(response)) == (401, "unauthenticated"), (name, path)
                     assert response.headers["www-authenticate"].startswith('Bearer realm="golden"')

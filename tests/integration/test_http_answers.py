@@ -26,6 +26,7 @@ from tests.integration.conftest import running_gateway
 from tests.integration.test_submission_under_fire import elsewhere, gateway_process
 from tests.support.certificates import Authority
 from tests.support.http import SPEC, client, problem, set_task, submit, tenant_name
+from tests.support.paths import path_of
 from tests.support.raw_http import wire
 
 Token = Callable[..., str]
@@ -66,7 +67,7 @@ class TestHeaders:
         async with client(gateway_url, token("admin", tenant_name())) as http:
             task = await submit(http)
             await set_task(database, task, state="rejected", reason="no candidate passed")
-            url = path.format(task_id=task["task_id"])
+            url = path_of(path, uuid4(), task_id=task["task_id"])
             # The lists of what was done have one more line each time: as long as the sequence has as many digits.
             get, head = await http.get(url), await http.head(url)
 
@@ -152,7 +153,7 @@ class TestFailures:
         path, method = operation.path, operation.method
         own = [route for route in app.routes if isinstance(route, Route) and route.path == path]
         own[0].app = broken
-        asked = path.format(task_id=uuid4(), jti=uuid4())
+        asked = path_of(path, uuid4())
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://golden") as http:
             answer = await http.request(method, asked)
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ from schema.database import Database
 from schema.tables import decisions
 from tests.support.http import SPEC, client, set_task, submit, tenant_name
 from tests.support.naughty import NAUGHTY
+from tests.support.paths import path_of
 
 Token = Callable[..., str]
 Headers = list[tuple[bytes, bytes]]
@@ -29,6 +31,18 @@ JSON, YAML = [(b"Content-Type", b"application/json")], [(b"Content-Type", b"appl
 MAX_URL = 60_000
 """httpx sends no longer one; the gateway takes less by far."""
 
+MANY: dict[str, Any] = {
+    "filter": {
+        "kind": "model",
+        "cause": "ModelUnavailable",
+        "task": str(uuid4()),
+        "step": "plan",
+        "parked_before": "2026-01-01T00:00:00Z",
+        "ids": [str(uuid4())],
+    },
+    "per_minute": 5,
+    "reason": "because",
+}
 FULL: dict[str, Any] = {
     "/v1/tasks": {
         **SPEC,
@@ -43,6 +57,10 @@ FULL: dict[str, Any] = {
     # Of another image: what is valid otherwise is refused as late as can be, since nobody would run it here.
     "/v1/sandbox/executions": {"files": {"a.py": "1"}, "tests": {}, "command": ["true", "x"], "image": "unnamed"},
     "/v1/tokens": {"sub": "ann", "role": "viewer", "tenant": "t", "ttl": "1m"},
+    "/v1/dead-letters/redrive": {**MANY, "route": ["openai:gpt-5", "embedded"]},
+    "/v1/dead-letters/discard": MANY,
+    "/v1/dead-letters/{letter_id}/redrive": {"reason": "because", "route": ["embedded"], "top_up_tokens": 5},
+    "/v1/dead-letters/{letter_id}/discard": {"reason": "because"},
     "/codec/decode": {"payloads": [{"metadata": {"encoding": "YQ=="}, "data": "YQ=="}]},
     "/codec/encode": {"payloads": [{"metadata": {"encoding": "YQ=="}, "data": "YQ=="}]},
 }
@@ -95,7 +113,7 @@ async def ask_all(http: httpx.AsyncClient, requests: Iterable[Request]) -> None:
 async def test_in_every_field_of_every_body(path: str, gateway_url: str, token: Token) -> None:
     assert path in FULL, "say what a full body of this route is"
     async with client(gateway_url, token("admin", tenant_name(), "ann")) as http:
-        url = path.format(task_id=(await submit(http))["task_id"])
+        url = path_of(path, uuid4(), task_id=(await submit(http))["task_id"])
         bodies = [json.dumps(body).encode() for naughty in NAUGHTY for body in variants(FULL[path], naughty)]
         bodies += [naughty.encode("utf-8", "surrogatepass") for naughty in NAUGHTY]
         await ask_all(http, (("POST", url, JSON, body) for body in bodies))
@@ -110,7 +128,7 @@ async def test_in_every_parameter_of_path_and_query(
     urls = []
     for naughty in NAUGHTY:
         written = quote(naughty.encode("utf-8", "surrogatepass"), safe="")
-        path = operation.path.format(task_id=written, jti=written)
+        path = path_of(operation.path, written)
         queries = [f"{name}={written}" for name in names] + [f"{written}=1"]
         urls += [url for url in [path, *(f"{operation.path}?{query}" for query in queries)] if len(url) < MAX_URL]
     async with client(gateway_url, token("admin", tenant_name())) as http:
