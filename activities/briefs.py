@@ -1,16 +1,16 @@
 """What a role is told about a task: the brief. Files, tests and earlier answers are data in it, never orders.
 
-Data stands between two lines that carry a boundary which its author could not know: it is drawn from the task's
-id and the step, and the id did not exist when the text was written.
+Data stands between two lines that carry a boundary which nobody can know: it is drawn for each question, and again
+if the data holds it. Briefs for small models have no such lines, which only confuse them (docs/model-output.md).
 """
 
-import hashlib
 import json
+import secrets
 from dataclasses import dataclass
 
-from activities.answers import main_path, read_candidate
+from activities.answers import read_candidate
+from activities.plain_code import main_path
 from schema.messages.sandbox import SandboxRun
-from schema.messages.steps import StepRef
 from schema.messages.task import TaskSpec
 from schema.messages.vote import Evidence
 
@@ -67,11 +67,11 @@ def summary_of(evidence: Evidence) -> str:
 
 
 class Brief:
-    """Builds the user message for one step."""
+    """Builds the user message for one question."""
 
-    def __init__(self, ref: StepRef, material: Material) -> None:
-        self._boundary = hashlib.sha256(f"{ref.task_id}|{ref.step}|{ref.epoch}".encode()).hexdigest()[:16]
+    def __init__(self, material: Material) -> None:
         self._material = material
+        self._boundary = _draw_boundary(material)
 
     def fence(self, name: str, text: str) -> str:
         return f"--- {name} {self._boundary}\n{text.rstrip()}\n--- end {self._boundary}"
@@ -160,6 +160,15 @@ class Brief:
     def _plan(self) -> str:
         plan = json.loads(self._material.plan or "{}")
         return "\n".join([plan.get("summary", ""), *(f"- {step}" for step in plan.get("steps", []))])
+
+
+def _draw_boundary(material: Material) -> str:
+    report = material.report.model_dump_json() if material.report is not None else None
+    data = [material.spec.model_dump_json(), material.plan, material.candidate, report, material.objections]
+    while True:
+        boundary = secrets.token_hex(8)
+        if not any(boundary in part for part in data if part is not None):
+            return boundary
 
 
 def _numbered(text: str) -> str:

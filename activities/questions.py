@@ -1,9 +1,10 @@
 """From a step to one request of one model: the role's prompt, the brief, the answer's schema, the sampling."""
 
-from activities.answers import answer_type
+from activities.answer_types import answer_type
 from activities.briefs import Brief, Material
-from activities.models import ModelTarget, Question
+from activities.models import Question
 from activities.prompts import base_prompt
+from activities.routes import ModelTarget
 from schema.messages.steps import AskRoleInput
 
 FIRST_SEED = 1
@@ -17,7 +18,7 @@ def question_for(
     ask: AskRoleInput, material: Material, target: ModelTarget, number: int, error: str | None
 ) -> Question:
     """The request for ask `number` of a step; `error` is why the answer before was invalid."""
-    brief, lean = Brief(ask.ref, material), target.lean
+    brief, lean = Brief(material), target.lean
     if ask.evidence is not None:
         user = brief.lean_vote(ask.role, ask.evidence) if lean else brief.for_voter(ask.evidence)
         limit = LEAN_TOKENS if lean else BALLOT_TOKENS
@@ -33,7 +34,7 @@ def question_for(
         system="" if lean else base_prompt(ask.role),
         user=user,
         schema=None if plain_code else answer_type(ask.role, ask.evidence, lean=lean).model_json_schema(),
-        # The first candidate is reproducible; the others, and whoever asks again, look elsewhere.
+        # The first candidate is as reproducible as its brief; the others, and whoever asks again, look elsewhere.
         temperature=0.0 if ask.variant == 0 and number == 1 else DIVERSITY,
         seed=FIRST_SEED + ask.variant + 1_000 * (number - 1),
         max_tokens=min(limit, target.max_tokens),

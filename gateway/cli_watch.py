@@ -36,7 +36,8 @@ def watch(client: GatewayClient, task: str, *, as_json: bool) -> ExitCode:
 
 def _watch_json(client: GatewayClient, task: str) -> ExitCode:
     client.get(task)  # so that a gateway that is not there is told now, and not after all patience
-    state = _run(client, task, lambda event: print(event.model_dump_json(), flush=True))
+    # Escaped to ASCII, unlike pydantic's own JSON: a terminal may be listening.
+    state = _run(client, task, lambda event: print(json.dumps(event.model_dump(mode="json")), flush=True))
     print(json.dumps(client.get(task)), flush=True)
     return exit_code_of(state)
 

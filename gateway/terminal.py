@@ -1,22 +1,18 @@
 """What the CLI may print: text of models and clients without anything that a terminal would obey."""
 
-import unicodedata
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-PIPED_WIDTH = 140
+from schema import characters
 
-_KEPT = frozenset("\n\t")
-_DECEPTIVE = frozenset(
-    "\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
-)
+PIPED_WIDTH = 140
 
 
 def clean(text: object) -> str:
-    """`text` with every control, unpaired and direction-changing character replaced."""
-    return "".join("\ufffd" if _is_hostile(character) else character for character in str(text))
+    """`text` with every control, invisible, unpaired and direction-changing character replaced."""
+    # The line ends of Windows are line ends here too: a lone carriage return would hide what is before it.
+    return characters.clean(str(text).replace("\r\n", "\n"))
 
 
 def line(text: object) -> str:
@@ -54,9 +50,3 @@ def console(*, stderr: bool = False) -> Console:
     if not made.is_terminal:
         made.width = PIPED_WIDTH
     return made
-
-
-def _is_hostile(character: str) -> bool:
-    if character in _KEPT:
-        return False
-    return character in _DECEPTIVE or unicodedata.category(character) in ("Cc", "Cs")

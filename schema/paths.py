@@ -3,11 +3,17 @@
 import re
 import unicodedata
 
+from schema.characters import clean, without_joints
+
 MAX_PATH_BYTES = 200
+"""Of the whole path, and so of each part: file systems take parts of up to 255 bytes, encrypted ones less."""
 MAX_DEPTH = 8
 
-_WINDOWS_DEVICES = re.compile(r"^(con|prn|aux|nul|com[0-9]|lpt[0-9])$", re.IGNORECASE)
+# Windows takes COM¹ for COM1, and a name with an ending or spaces for the device all the same.
+_WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9¹²³])", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
+# Git runs what is in its own folder; the second is that folder's short name on Windows.
+_GIT = frozenset({".git", "git~1"})
 
 
 def check_workspace_path(path: str) -> str:
@@ -21,7 +27,7 @@ def check_workspace_path(path: str) -> str:
         raise ValueError("a path must not be empty")
     if len(path.encode("utf-8", "surrogatepass")) > MAX_PATH_BYTES:
         raise ValueError(f"a path must not be longer than {MAX_PATH_BYTES} bytes")
-    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in path):
+    if clean(path) != path:
         raise ValueError("a path must not hold control, invisible or unpaired characters")
     if _FORBIDDEN.search(path):
         raise ValueError('a path must use forward slashes and none of \\ : * ? " < > |')
@@ -37,6 +43,15 @@ def check_workspace_path(path: str) -> str:
     return path
 
 
+def spelling(path: str) -> str:
+    """What the spellings of one path have in common: equal for paths that some file system takes for one file.
+
+    Case, composed or decomposed accents, joiners and variation selectors make no difference in it.
+    """
+    decomposed = unicodedata.normalize("NFD", without_joints(path))
+    return unicodedata.normalize("NFD", decomposed.casefold())
+
+
 def _check_part(part: str) -> None:
     if part in ("", ".", ".."):
         raise ValueError("a path must stay in the workspace: no '..', '.' or empty part")
@@ -44,5 +59,7 @@ def _check_part(part: str) -> None:
         raise ValueError("no part of a path may begin or end with a space, or end with a dot")
     if part.startswith("-"):
         raise ValueError("no part of a path may begin with a hyphen")
-    if _WINDOWS_DEVICES.match(part.split(".")[0]):
+    if _WINDOWS_DEVICES.fullmatch(part.split(".")[0].rstrip(" ")):
         raise ValueError(f"'{part}' is a device name on some platforms")
+    if spelling(part) in _GIT:
+        raise ValueError(f"'{part}' is git's own folder, out of which git runs programs")

@@ -10,20 +10,18 @@ from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from schema.characters import clean
 from schema.messages.base import Message, Tenant, WorkspacePath, field_fault
 from schema.messages.commands import check_pytest_options, check_text, is_test_file, pytest_arguments
 from schema.messages.sandbox import Finding, Isolation, TestOutcome
 from schema.messages.vote import Explanation, VotePolicy
+from schema.paths import spelling
 
 MAX_FILES_BYTES = 1024 * 1024
 MAX_FILES = 200
 
 _DEADLINE = re.compile(r"^([0-9]{1,6})([smhd])$")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-# Zero-width and direction-changing; the joiners that emoji and some scripts need are not among them.
-_DECEPTIVE = frozenset(
-    "\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
-)
 
 
 class TaskState(StrEnum):
@@ -72,7 +70,7 @@ def _check_deadline(text: str) -> str:
 
 
 def _check_line(text: str) -> str:
-    if any(ord(character) < 32 or 127 <= ord(character) < 160 or character in _DECEPTIVE for character in text):
+    if clean(text) != text or "\n" in text or "\t" in text:
         raise ValueError("must be one line without control, invisible or direction-changing characters")
     if text != text.strip():
         raise ValueError("must not begin or end with white space")
@@ -176,7 +174,7 @@ def check_no_clash(files: dict[str, str], tests: dict[str, str]) -> None:
     """A name in two spellings, in both files and tests, or as file and folder would hide another."""
     seen: dict[str, str] = {}
     for path in [*files, *tests]:
-        other = seen.setdefault(path.casefold(), path)
+        other = seen.setdefault(spelling(path), path)
         if other != path or (path in files and path in tests):
             raise field_fault("files", f"and tests hold one file in two spellings: {other!r} and {path!r}")
     for path in seen:

@@ -7,18 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.answers import (
-    AnswerRefused,
-    CandidateAnswer,
-    PlanAnswer,
-    ballot_type,
-    candidate_files,
-    canonical_candidate,
-    main_path,
-    parse_code,
-    parse_json,
-    read_candidate,
-)
+from activities.answer_json import parse_json
+from activities.answer_types import CandidateAnswer, PlanAnswer, ballot_type
+from activities.answers import AnswerRefused, candidate_files, canonical_candidate, main_path, read_candidate
+from activities.plain_code import parse_code
 from schema.messages.task import TaskSpec
 from schema.messages.vote import Evidence
 
