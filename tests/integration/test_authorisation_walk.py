@@ -38,6 +38,11 @@ ALLOWED = {
     "DELETE /v1/tokens/{jti}": "a",
     "GET /v1/audit": "ao",
     "GET /v1/audit/verify": "ao",
+    "GET /v1/budgets/{tenant}": "aod",
+    "PUT /v1/budgets/{tenant}": "a",
+    "GET /v1/budgets/{tenant}/entries": "aod",
+    "GET /v1/budgets/{tenant}/check": "aod",
+    "POST /v1/tasks/{task_id}/top-up": "a",
     "GET /v1/circuits": "aod",
     "GET /v1/circuits/changes": "aod",
     "GET /v1/dead-letters": "aod",
@@ -58,6 +63,8 @@ BODIES: dict[str, Any] = {
     # Refused as late as anything can be, since there is no worker that would run it.
     "POST /v1/sandbox/executions": {"command": ["true"], "image": "none-such"},
     "POST /v1/tokens": {"sub": "somebody", "role": "viewer", "ttl": "1m"},
+    "PUT /v1/budgets/{tenant}": {"slots": 1},
+    "POST /v1/tasks/{task_id}/top-up": {"tokens": 1},
     "POST /v1/dead-letters/redrive": {"filter": {}},
     "POST /v1/dead-letters/discard": {"filter": {}},
     "POST /codec/decode": {"payloads": []},
@@ -78,11 +85,11 @@ def shown(value: Role | Operation) -> str:
 
 
 async def ask(
-    http: httpx.AsyncClient, operation: Operation, task_id: str, letter_id: UUID | None = None
+    http: httpx.AsyncClient, operation: Operation, task_id: str, letter_id: UUID | None = None, tenant: str = "x"
 ) -> httpx.Response:
     """A request that is right in all but who makes it; of a stream, only how it begins."""
     what = name(operation)
-    path = path_of(operation.path, uuid4(), task_id=task_id, role="x", tenant="x", letter_id=letter_id or uuid4())
+    path = path_of(operation.path, uuid4(), task_id=task_id, role="x", tenant=tenant, letter_id=letter_id or uuid4())
     request = http.build_request(operation.method, path, json=BODIES.get(what), params=QUERIES.get(what))
     response = await http.send(request, stream=True)
     streaming = response.headers["content-type"].startswith("text/event-stream")
@@ -108,7 +115,7 @@ async def test_a_role_is_let_in_where_the_design_says_and_nowhere_else(
     if name(operation).endswith("/decision"):
         await set_task(database, task, state="escalated")
     async with client(gateway_url, token(role, tenant, "ann")) as http:
-        response = await ask(http, operation, task["task_id"], await park(database, task))
+        response = await ask(http, operation, task["task_id"], await park(database, task), tenant)
 
     if LETTERS[role] in ALLOWED[name(operation)]:
         assert response.status_code in DONE, response.text

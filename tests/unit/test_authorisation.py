@@ -125,6 +125,11 @@ def test_the_routes_ask_for_the_permissions_of_the_design() -> None:
         ("DELETE", "/v1/tokens/{jti}"): "tokens:issue",
         ("GET", "/v1/audit"): "audit:read",
         ("GET", "/v1/audit/verify"): "audit:read",
+        ("GET", "/v1/budgets/{tenant}"): "budgets:read",
+        ("PUT", "/v1/budgets/{tenant}"): "budgets:write",
+        ("GET", "/v1/budgets/{tenant}/entries"): "budgets:read",
+        ("GET", "/v1/budgets/{tenant}/check"): "budgets:read",
+        ("POST", "/v1/tasks/{task_id}/top-up"): "budgets:write",
         ("GET", "/v1/circuits"): "circuits:read",
         ("GET", "/v1/circuits/changes"): "circuits:read",
     }
