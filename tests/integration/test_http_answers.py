@@ -67,7 +67,7 @@ class TestHeaders:
         async with client(gateway_url, token("admin", tenant_name())) as http:
             task = await submit(http)
             await set_task(database, task, state="rejected", reason="no candidate passed")
-            url = path_of(path, uuid4(), task_id=task["task_id"])
+            url = path_of(path, uuid4(), task_id=task["task_id"], tenant=task["tenant"])
             # The lists of what was done have one more line each time: as long as the sequence has as many digits.
             get, head = await http.get(url), await http.head(url)
 

@@ -30,10 +30,18 @@ UNSAYABLE = "positive_data_acceptance"
 """Rules such as "the tests are Python" are in no JSON schema: what it allows may still be refused, with 422."""
 
 
-async def fuzz(url: str, folder: Path, *options: str, holder: str | None = None, task_id: str | None = None) -> str:
+async def fuzz(
+    url: str,
+    folder: Path,
+    *options: str,
+    holder: str | None = None,
+    task_id: str | None = None,
+    tenant: str | None = None,
+) -> str:
     """Run schemathesis; its whole report where it has found something, else nothing."""
     lines = [f'headers = {{ Authorization = "Bearer {holder}" }}'] if holder else []
-    lines += ["[parameters]", f'task_id = "{task_id}"'] if task_id else []
+    known = {"task_id": task_id, "tenant": tenant}
+    lines += ["[parameters]", *(f'{name} = "{value}"' for name, value in known.items() if value)]
     lines += ["[checks]", f"negative_data_rejection.expected-statuses = {json.dumps(REFUSALS)}"]
     (folder / "schemathesis.toml").write_text("\n".join(lines))
     process = await asyncio.create_subprocess_exec(
@@ -63,7 +71,8 @@ async def test_nothing_is_answered_that_is_not_described(
     async with client(gateway_url, token("developer", tenant)) as http:
         task = await submit(http)
     await set_task(database, task, state="rejected", reason="no candidate passed")
-    found = await fuzz(gateway_url, tmp_path, *left_out, holder=token(role, tenant), task_id=task["task_id"])
+    known = {"task_id": task["task_id"], "tenant": tenant}
+    found = await fuzz(gateway_url, tmp_path, *left_out, holder=token(role, tenant), **known)
 
     assert not found, found
 
