@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from deploy.local import commands as stack_commands
-from gateway import cli_audit, cli_budget, cli_circuits, cli_keys, cli_tasks
+from gateway import cli_audit, cli_budget, cli_circuits, cli_dead_letters, cli_keys, cli_tasks
 from gateway.cli_settings import read_settings
 from gateway.cli_token import tokens
 from gateway.client import CliError, ExitCode
@@ -73,6 +73,7 @@ cli_keys.register(app)
 app.add_typer(tokens, name="token")
 app.add_typer(database, name="db")
 app.add_typer(cli_audit.app, name="audit")
+app.add_typer(cli_dead_letters.app, name="dead-letters")
 app.add_typer(cli_budget.app, name="budget")
 stack_commands.register(app)
 
