@@ -16,7 +16,8 @@ demo: setup ## Start the stack, watch a team of agents solve a task, stop the st
 	@$(BIN)/python -m deploy.local.demo
 
 test: setup browser lint ## Check everything: style, types, layers, then all tests
-	$(BIN)/pytest tests/unit tests/replay tests/integration tests/endtoend tests/chaos
+	$(BIN)/pytest -n 2 --dist loadfile tests/unit tests/replay tests/integration
+	$(BIN)/pytest tests/endtoend tests/chaos
 
 browser: ## Install the Chromium that one test looks at the Temporal UI with
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \

@@ -57,8 +57,8 @@ def test_an_honest_program_passes(runs: Runs, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["equal to everything", "the answers read from the file", "a test that is not run"])
-async def test_some_cheats_are_seen_only_by_the_control(pool: DockerSandboxPool, runs: Runs, name: str) -> None:
-    assert (await pool.run(JOBS["cheat", name])).passed
+def test_some_cheats_are_seen_only_by_the_control(runs: Runs, name: str) -> None:
+    # What is told of a control is told only where the run before it has passed.
     assert "does not fail as it must" in runs["cheat", name].tests[0].message
 
 
