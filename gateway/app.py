@@ -19,6 +19,7 @@ from gateway.audit import AuditLog
 from gateway.authentication import Verifier
 from gateway.envelope import Envelope
 from gateway.feed import EventFeed
+from gateway.gauges import FleetGauges
 from gateway.guard import serve
 from gateway.jwks_cache import JwksCache
 from gateway.messenger import Messenger
@@ -66,6 +67,7 @@ def create_app(settings: Settings, database: Database, temporal_client: Client) 
     app.router.redirect_slashes = False
     app.state.services = services
     app.state.anchoring = Anchoring(settings, database, services.audit)
+    app.state.gauges = FleetGauges(database)
     return app
 
 
@@ -80,7 +82,8 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     services: Services = app.state.services
     verifier = services.verifier
     anchoring: Anchoring = app.state.anchoring
-    running = [anchoring.run(), services.feed.run(), verifier.run()]
+    gauges: FleetGauges = app.state.gauges
+    running = [anchoring.run(), services.feed.run(), verifier.run(), gauges.run()]
     listening = [asyncio.create_task(each) for each in running]
     try:
         yield
