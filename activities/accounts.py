@@ -1,37 +1,46 @@
-"""The accounts of tenants: slots and held tokens, given in order of arrival."""
+"""The accounts of tenants: slots and holds, given in order of arrival, given back with what was spent.
 
+Locks are taken in one order everywhere: the tenant's account, then calls, then tasks.
+"""
+
+from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schema.database import Database
-from schema.errors import TaskGone
+from schema.errors import PriceUnknown, TaskGone
 from schema.messages.steps import AgentTaskInput
 from schema.messages.task import FINAL_STATES, TaskState
 from schema.story import move
-from schema.tables import accounts, tasks
+from schema.tables import accounts, ledger_entries, tasks
 
 QUEUED_BECAUSE = "every slot of the tenant is taken, its budget has no room, or an earlier task waits"
+AT_ONCE = 50
+"""So many waiting tasks are looked at when room comes back; whoever looks next goes on."""
+
+WorstPrice = Callable[[int], int | None]
+"""Micro-dollars that so many tokens cost at most; None where a model has no price."""
 
 
 class Accounts:
-    """Takes slots and holds budgets. They are given back where a task ends (`verdicts.finish_task`)."""
+    """Takes slots and holds budgets, and gives them back."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, worst_price: WorstPrice) -> None:
+        self.database = database
+        self._worst_price = worst_price
 
-    async def admit(self, task: AgentTaskInput) -> bool:
-        """Take a slot and hold the task's budget; False leaves it queued.
+    async def admit(self, task: AgentTaskInput) -> int:
+        """Take a slot and hold the task's budget: 0. Else it is queued, and this is its place.
 
         Raises:
+            PriceUnknown: the tenant's money is limited, and a model has no price.
             TaskGone: the task is unknown, final, or was cancelled while it waited.
         """
-        async with self._database.tenant(task.tenant) as connection:
-            # The account's row is the tenant's door: whoever holds its lock is the only one to look.
-            await connection.execute(
-                select(accounts.c.tenant).where(accounts.c.tenant == task.tenant).with_for_update()
-            )
+        async with self.database.tenant(task.tenant) as connection:
+            account = await lock_account(connection, task.tenant)
             row = (
                 await connection.execute(select(tasks).where(tasks.c.task_id == task.task_id).with_for_update())
             ).one_or_none()
@@ -39,34 +48,123 @@ class Accounts:
                 raise TaskGone("the task is unknown, final or cancelled")
             # An escalated one has no work left: it waits for a person, and needs no slot for that.
             if row.admitted or row.state == TaskState.ESCALATED.value:
-                return True
-            if await _earlier_waits(connection, row.arrival) or not await _hold(connection, row):
-                await move(connection, task.task_id, task.tenant, TaskState.QUEUED, QUEUED_BECAUSE)
+                return 0
+            if account.limit_micro_usd is not None and self._worst_price(row.budget_tokens) is None:
+                raise PriceUnknown("money is limited and a model of the routes has no price")
+            earlier = await _waiting_before(connection, row.arrival)
+            if not earlier and await self._hold(connection, account, row):
+                return 0
+            await move(connection, task.task_id, task.tenant, TaskState.QUEUED, QUEUED_BECAUSE)
+            await self._admit_waiting(connection, task.tenant)
+            admitted = await connection.scalar(select(tasks.c.admitted).where(tasks.c.task_id == task.task_id))
+            return 0 if admitted else earlier + 1
+
+    async def give_back(self, connection: AsyncConnection, task_id: UUID) -> None:
+        """A task's slot and hold, if it has them, back to its tenant's account, and what it newly spent onto it.
+
+        Whoever waits is admitted at once, in order, so that no slot waits for its next holder to look. The caller
+        has locked the account.
+        """
+        row = (await connection.execute(select(tasks).where(tasks.c.task_id == task_id).with_for_update())).one()
+        entry = {
+            "held_tokens": -row.budget_tokens if row.admitted else 0,
+            "spent_tokens": row.spent_tokens - row.charged_tokens,
+            "held_micro_usd": -(row.budget_micro_usd or 0) if row.admitted else 0,
+            "spent_micro_usd": row.spent_micro_usd - row.charged_micro_usd,
+        }
+        if not any(entry.values()):
+            return
+        await _book(connection, row, "close", entry, slots=-int(row.admitted))
+        await connection.execute(
+            update(tasks)
+            .where(tasks.c.task_id == task_id)
+            .values(admitted=False, charged_tokens=row.spent_tokens, charged_micro_usd=row.spent_micro_usd)
+        )
+        await self._admit_waiting(connection, row.tenant)
+
+    async def _admit_waiting(self, connection: AsyncConnection, tenant: str) -> None:
+        """Give what room there is to those who wait, strictly in order of arrival."""
+        waiting = await connection.execute(
+            select(tasks)
+            .where(
+                tasks.c.tenant == tenant,
+                tasks.c.state == TaskState.QUEUED.value,
+                tasks.c.admitted.is_(False),
+                tasks.c.cancel_requested_by.is_(None),
+            )
+            .order_by(tasks.c.arrival)
+            .limit(AT_ONCE)
+            .with_for_update()
+        )
+        for row in waiting.all():
+            if not await self._hold(connection, await lock_account(connection, tenant), row):
+                return
+
+    async def _hold(self, connection: AsyncConnection, account: Any, row: Any) -> bool:
+        """A slot and the worst of the task, if there is room for both."""
+        worst = None
+        if account.limit_micro_usd is not None:
+            # A top-up of money stays: it is more than the tokens' worst price.
+            worst = self._worst_price(row.budget_tokens)
+            if worst is None:
                 return False
-            await connection.execute(update(tasks).where(tasks.c.task_id == task.task_id).values(admitted=True))
-            return True
+            worst = max(worst, row.budget_micro_usd or 0)
+        room = account.slots_used < account.slots and all(
+            limit is None or spent + held + more <= limit
+            for limit, spent, held, more in (
+                (account.limit_tokens, account.spent_tokens, account.held_tokens, row.budget_tokens),
+                (account.limit_micro_usd, account.spent_micro_usd, account.held_micro_usd, worst or 0),
+            )
+        )
+        if not room:
+            return False
+        await connection.execute(
+            update(tasks)
+            .where(tasks.c.task_id == row.task_id)
+            .values(admitted=True, admissions=tasks.c.admissions + 1, budget_micro_usd=worst)
+        )
+        await _book(connection, row, "admit", {"held_tokens": row.budget_tokens, "held_micro_usd": worst or 0}, slots=1)
+        return True
 
 
-async def _earlier_waits(connection: AsyncConnection, arrival: int) -> bool:
-    return bool(
+async def lock_account(connection: AsyncConnection, tenant: str) -> Any:
+    """The tenant's account. Its row is the tenant's door: whoever holds its lock is the only one to look."""
+    found = await connection.execute(select(accounts).where(accounts.c.tenant == tenant).with_for_update())
+    return found.one()
+
+
+async def _waiting_before(connection: AsyncConnection, arrival: int) -> int:
+    return int(
         await connection.scalar(
-            select(exists().where(tasks.c.state == TaskState.QUEUED.value, tasks.c.arrival < arrival))
+            select(func.count())
+            .select_from(tasks)
+            .where(
+                tasks.c.state == TaskState.QUEUED.value,
+                tasks.c.admitted.is_(False),
+                tasks.c.cancel_requested_by.is_(None),
+                tasks.c.arrival < arrival,
+            )
         )
+        or 0
     )
 
 
-async def _hold(connection: AsyncConnection, row: Any) -> bool:
-    held = await connection.execute(
+async def _book(connection: AsyncConnection, row: Any, kind: str, entry: dict[str, int], *, slots: int) -> None:
+    """Change the tenant's account, and write down by how much."""
+    changed = {name: getattr(accounts.c, name) + value for name, value in entry.items()}
+    await connection.execute(
         update(accounts)
-        .where(
-            accounts.c.tenant == row.tenant,
-            accounts.c.slots_used < accounts.c.slots,
-            or_(
-                accounts.c.limit_tokens.is_(None),
-                accounts.c.spent_tokens + accounts.c.held_tokens + row.budget_tokens <= accounts.c.limit_tokens,
-            ),
-        )
-        .values(slots_used=accounts.c.slots_used + 1, held_tokens=accounts.c.held_tokens + row.budget_tokens)
-        .returning(accounts.c.tenant)
+        .where(accounts.c.tenant == row.tenant)
+        .values(slots_used=accounts.c.slots_used + slots, **changed)
     )
-    return held.scalar_one_or_none() is not None
+    before = (
+        select(func.count())
+        .select_from(ledger_entries)
+        .where(ledger_entries.c.task_id == row.task_id, ledger_entries.c.kind == kind)
+        .scalar_subquery()
+    )
+    await connection.execute(
+        insert(ledger_entries).values(
+            tenant=row.tenant, account="tenant", task_id=row.task_id, kind=kind, ask=before, **entry
+        )
+    )

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 RETRY_SECONDS = (0.5, 1.5)
 """Between two looks at a full tenant, drawn at random so that the queued don't all look at once."""
 
+FAR_BACK = 20
+"""Who stands further back in the queue looks as much less often: a long queue costs no more than a short one."""
+
+LONGEST_SECONDS = 15.0
+
 
 class AdmissionActivities:
     """The door of every task."""
@@ -29,10 +34,13 @@ class AdmissionActivities:
 
         Raises:
             NotAdmitted: the tenant is full, or an earlier task waits; tried again without limit.
+            PriceUnknown: the tenant's money is limited, and a model has no price.
             TaskGone: the task is unknown, final, or was cancelled while it waited.
         """
-        if not await self._accounts.admit(task):
-            raise NotAdmitted("the tenant has no room yet", retry_after=random.uniform(*RETRY_SECONDS))  # noqa: S311
+        place = await self._accounts.admit(task)
+        if place:
+            wait = random.uniform(*RETRY_SECONDS) * max(1.0, place / FAR_BACK)  # noqa: S311
+            raise NotAdmitted("the tenant has no room yet", retry_after=min(wait, LONGEST_SECONDS))
         spec = await self._store.spec(task.task_id, task.tenant)
         return Admission(
             title=spec.title,

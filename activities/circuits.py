@@ -95,6 +95,11 @@ class Circuits:
             return Permit()
         return self._blocked(name)
 
+    async def wait(self, name: str) -> float | None:
+        """Seconds from now when it is worth to ask for a permit; None where one could be had."""
+        await self._refresh()
+        return None if self._known(name).admits(self._now()) else self._blocked(name).seconds
+
     async def report(
         self, name: str, outcome: Outcome, *, retry_after: float | None = None, probe: bool | None = None
     ) -> None:

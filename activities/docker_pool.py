@@ -92,6 +92,14 @@ class DockerSandboxPool:
         except (ValueError, LookupError, TypeError) as error:
             raise SettingsError(f"the sandbox does not run as it must: {probed.stderr or error}") from error
 
+    async def ready(self) -> None:
+        """Returns when a sandbox is there for whoever comes next."""
+        self._drop_dead()
+        self._refill()
+        if not self._ahead:
+            raise unavailable("the sandbox pool is closed")
+        await asyncio.shield(self._ahead[0])
+
     async def _open(self) -> None:
         if self._client is None:
             self._client = await asyncio.to_thread(_connect)

@@ -12,7 +12,15 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from schema.errors import GoldenError, NotAdmitted, RetryableError, SandboxBusy
+from schema.errors import (
+    BudgetBusy,
+    GoldenError,
+    NotAdmitted,
+    NotYet,
+    RetryableError,
+    RouteClosed,
+    SandboxBusy,
+)
 
 BUG_ATTEMPTS = 5
 """So often an error that nobody foresaw is tried again; waiting for something that is away has no such limit."""
@@ -49,7 +57,7 @@ def application_error(error: GoldenError) -> ApplicationError:
     delay = None
     if isinstance(error, RetryableError) and error.retry_after is not None:
         delay = timedelta(seconds=min(error.retry_after, LONGEST_DELAY_SECONDS))
-    waiting = isinstance(error, NotAdmitted | SandboxBusy)
+    waiting = isinstance(error, NotAdmitted | NotYet | RouteClosed | BudgetBusy | SandboxBusy)
     return ApplicationError(
         str(error),
         type=error.type,

@@ -8,6 +8,7 @@ import secrets
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from deploy.sandbox.judge import function_of
 from schema.messages.sandbox import SandboxJob, SandboxRun, Usage
 
 if TYPE_CHECKING:
@@ -56,12 +57,6 @@ def _unconfirmed(run: SandboxRun, control: SandboxRun) -> set[str]:
         # A control that did not come to its end confirms nothing.
         return set(given)
     return {name for name in given if name in failed or found[name] != given[name]}
-
-
-def function_of(test: str) -> str:
-    """A node id without its parameters, which hold what is expected."""
-    bracket = test.find("[", max(test.find("::"), 0))
-    return test if bracket < 0 else test[:bracket]
 
 
 def _sum(one: Usage, other: Usage) -> Usage:

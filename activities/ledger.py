@@ -1,37 +1,72 @@
-"""Every model call on the task's account: reserve and mark as sent, call, then settle. Once, whatever crashes.
+"""The ledger of model calls: what is held before a call goes out, what is charged after. One charge for a call.
 
-For each dispatch the worst case is reserved and `sent` is committed before the bytes leave. A retry that finds
-`sent` without a response can't know what the provider did: it charges that dispatch as `uncertain`, at its
-reservation, and opens the next (design §9).
+Each move is one function of the database (`ledger_reserve`, `ledger_settle`), and so one transaction: the task's
+account, the call and its entries change together or not at all. `sent` is committed before a byte leaves; a retry that
+finds it without a response charges that dispatch at its estimate, and opens the next.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+from uuid import UUID
 
-from sqlalchemy import Update, func, insert, select, update
+from sqlalchemy import BigInteger, BindParameter, Integer, Text, Uuid, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schema.database import Database
-from schema.errors import BudgetExhausted
+from schema.errors import BudgetBusy, BudgetExhausted, PriceUnknown, TaskGone
 from schema.messages.steps import StepRef
-from schema.tables import model_calls, tasks
-from schema.texts import put_text, storable
+from schema.tables import model_calls, tasks, texts
+from schema.texts import digest_of, storable
+
+_KEY: tuple[BindParameter[Any], ...] = (
+    bindparam("tenant", type_=Text()),
+    bindparam("task", type_=Uuid()),
+    bindparam("step", type_=Text()),
+    *(bindparam(name, type_=Integer()) for name in ("epoch", "ask", "dispatch")),
+)
+_RESERVE = text(
+    "SELECT ledger_reserve(:tenant, :task, :step, :epoch, :ask, :dispatch, "
+    ":role, :model, :prompt_version, :tokens, :micro_usd)"
+).bindparams(*_KEY, bindparam("tokens", type_=BigInteger), bindparam("micro_usd", type_=BigInteger))
+_SETTLE = text(
+    "SELECT ledger_settle(:tenant, :task, :step, :epoch, :ask, :dispatch, "
+    ":kind, :input, :output, :micro_usd, :response, :body, :invalid)"
+).bindparams(
+    *_KEY,
+    *(bindparam(name, type_=BigInteger) for name in ("input", "output", "micro_usd")),
+    bindparam("body", type_=texts.c.body.type),
+    bindparam("invalid", type_=model_calls.c.invalid.type),
+)
+
+End = Literal["settle", "uncertain", "release", "expire"]
 
 
 @dataclass(frozen=True)
 class Call:
-    """One dispatch of one ask of a step."""
+    """One dispatch of one ask of one step.
+
+    Attributes:
+        reserved: tokens that it may use at most.
+        reserved_micro_usd: what they cost at most; None where the price is unknown.
+    """
 
     ref: StepRef
     ask: int
     dispatch: int
     reserved: int
+    reserved_micro_usd: int | None = None
+
+    @property
+    def key(self) -> dict[str, Any]:
+        ref = self.ref
+        named = {"tenant": ref.tenant, "task": ref.task_id, "step": ref.step, "epoch": ref.epoch}
+        return {**named, "ask": self.ask, "dispatch": self.dispatch}
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a provider says a call used. `micro_usd` is None where the price is unknown."""
+    """What a call used. `micro_usd` is None where the price is unknown."""
 
     input_tokens: int
     output_tokens: int
@@ -49,10 +84,10 @@ class Past:
         error: why the last answer was invalid.
     """
 
-    response: str | None
-    asks: int
-    dispatches: int
-    error: str | None
+    response: str | None = None
+    asks: int = 0
+    dispatches: int = 0
+    error: str | None = None
 
 
 class Ledger:
@@ -64,141 +99,102 @@ class Ledger:
     async def past(self, ref: StepRef) -> Past:
         """What happened to a step so far; a dispatch whose end is unknown is charged as uncertain."""
         async with self.database.tenant(ref.tenant) as connection:
-            rows = (
-                await connection.execute(
-                    select(model_calls)
-                    .where(
-                        model_calls.c.task_id == ref.task_id,
-                        model_calls.c.step == ref.step,
-                        model_calls.c.epoch == ref.epoch,
-                    )
-                    .order_by(model_calls.c.ask, model_calls.c.dispatch)
-                )
-            ).all()
-            for row in rows:
-                if row.state == "sent":
-                    call = Call(ref, row.ask, row.dispatch, row.reserved_tokens)
-                    await _charge_uncertain(connection, call)
-        return _summary(rows)
+            return await past_of(connection, ref)
 
-    async def reserve(self, call: Call, *, role: str, model: str, prompt_version: str) -> bool:
-        """Hold the worst case of a call and mark it as sent; False if siblings hold what it needs for now.
+    async def is_busy(self, ref: StepRef) -> bool:
+        """Whether calls of the task are under way, which hold a part of its budget."""
+        async with self.database.tenant(ref.tenant) as connection:
+            held = await connection.scalar(select(tasks.c.held_tokens).where(tasks.c.task_id == ref.task_id))
+        return bool(held)
+
+    async def reserve(self, call: Call, *, role: str, model: str, prompt_version: str) -> None:
+        """Hold the worst case of a call and mark it as sent.
 
         Raises:
+            BudgetBusy: siblings hold what it needs; they will settle for less, or for no more.
             BudgetExhausted: even with everything released, the task's budget has no room for it.
+            PriceUnknown: money is limited, and the call has no price.
+            TaskGone: the task is unknown or final.
         """
-        async with self.database.tenant(call.ref.tenant) as connection:
-            held = await connection.execute(
-                update(tasks)
-                .where(
-                    tasks.c.task_id == call.ref.task_id,
-                    tasks.c.spent_tokens + tasks.c.held_tokens + call.reserved <= tasks.c.budget_tokens,
-                )
-                .values(held_tokens=tasks.c.held_tokens + call.reserved)
-                .returning(tasks.c.task_id)
+        named = {"role": role, "model": model, "prompt_version": prompt_version}
+        async with self.database.function() as connection:
+            answer = await connection.scalar(
+                _RESERVE, {**call.key, **named, "tokens": call.reserved, "micro_usd": call.reserved_micro_usd}
             )
-            if held.scalar_one_or_none() is None:
-                await _refuse_if_hopeless(connection, call)
-                return False
-            await connection.execute(
-                insert(model_calls).values(
-                    task_id=call.ref.task_id,
-                    step=call.ref.step,
-                    epoch=call.ref.epoch,
-                    ask=call.ask,
-                    dispatch=call.dispatch,
-                    tenant=call.ref.tenant,
-                    role=role,
-                    model=model,
-                    prompt_version=prompt_version,
-                    state="sent",
-                    reserved_tokens=call.reserved,
-                )
-            )
-            return True
+        if answer == "busy":
+            raise BudgetBusy("other calls of the task hold what this one may need")
+        if answer == "spent":
+            raise BudgetExhausted(f"the call may need {call.reserved} tokens, and the task has fewer left")
+        if answer == "unpriced":
+            raise PriceUnknown(f"money is limited and {model} has no price: set `price` in GOLDEN_MODELS")
+        if answer != "held":
+            raise TaskGone("the task is unknown or already final")
 
-    async def settle(self, call: Call, usage: Usage, body: str, *, invalid: str | None) -> str:
-        """Store the response and charge what it used, in one transaction. Returns the response's reference."""
-        async with self.database.tenant(call.ref.tenant) as connection:
-            reference = await put_text(connection, call.ref.tenant, storable(body))
-            settled = await connection.execute(
-                _open_call(call)
-                .values(
-                    state="settled",
-                    input_tokens=usage.input_tokens,
-                    output_tokens=usage.output_tokens,
-                    micro_usd=usage.micro_usd,
-                    response=reference,
-                    invalid=None if invalid is None else storable(invalid),
-                    ended_at=func.now(),
-                )
-                .returning(model_calls.c.ask)
-            )
-            if settled.scalar_one_or_none() is not None:
-                await _charge(connection, call, usage.input_tokens + usage.output_tokens, usage.micro_usd or 0)
+    async def settle(self, call: Call, usage: Usage | None, body: str, *, invalid: str | None) -> str:
+        """Store the response and charge what it used, in one transaction. Returns the response's reference.
+
+        Args:
+            usage: None charges what was held, as `uncertain`: the provider did not say, or said what can't be.
+        """
+        stored = storable(body)
+        reference = digest_of(stored)
+        values = {"response": reference, "body": stored, "invalid": None if invalid is None else storable(invalid)}
+        async with self.database.function() as connection:
+            await _end(connection, call, "uncertain" if usage is None else "settle", usage, **values)
         return reference
 
     async def uncertain(self, call: Call) -> None:
         """Charge a dispatch whose end is unknown at its reservation."""
-        async with self.database.tenant(call.ref.tenant) as connection:
-            await _charge_uncertain(connection, call)
+        async with self.database.function() as connection:
+            await _end(connection, call, "uncertain")
 
     async def release(self, call: Call, why: str) -> None:
         """Settle a dispatch that the provider refused before doing any work: nothing is charged."""
-        async with self.database.tenant(call.ref.tenant) as connection:
-            released = await connection.execute(
-                _open_call(call)
-                .values(state="settled", input_tokens=0, output_tokens=0, micro_usd=0, invalid=why, ended_at=func.now())
-                .returning(model_calls.c.ask)
+        async with self.database.function() as connection:
+            await _end(connection, call, "release", Usage(0, 0, 0), invalid=why)
+
+
+async def past_of(connection: AsyncConnection, ref: StepRef) -> Past:
+    """As `Ledger.past`, in the caller's transaction."""
+    rows = (
+        await connection.execute(
+            select(model_calls)
+            .where(
+                model_calls.c.task_id == ref.task_id, model_calls.c.step == ref.step, model_calls.c.epoch == ref.epoch
             )
-            if released.scalar_one_or_none() is not None:
-                await _charge(connection, call, 0, 0)
-
-
-def _open_call(call: Call) -> Update:
-    return update(model_calls).where(
-        model_calls.c.task_id == call.ref.task_id,
-        model_calls.c.step == call.ref.step,
-        model_calls.c.epoch == call.ref.epoch,
-        model_calls.c.ask == call.ask,
-        model_calls.c.dispatch == call.dispatch,
-        model_calls.c.state == "sent",
-    )
-
-
-async def _charge_uncertain(connection: AsyncConnection, call: Call) -> None:
-    marked = await connection.execute(
-        _open_call(call).values(state="uncertain", ended_at=func.now()).returning(model_calls.c.ask)
-    )
-    if marked.scalar_one_or_none() is not None:
-        await _charge(connection, call, call.reserved, 0)
-
-
-async def _charge(connection: AsyncConnection, call: Call, tokens: int, micro_usd: int) -> None:
-    await connection.execute(
-        update(tasks)
-        .where(tasks.c.task_id == call.ref.task_id)
-        .values(
-            held_tokens=tasks.c.held_tokens - call.reserved,
-            spent_tokens=tasks.c.spent_tokens + tokens,
-            spent_micro_usd=tasks.c.spent_micro_usd + micro_usd,
+            .order_by(model_calls.c.ask, model_calls.c.dispatch)
         )
-    )
+    ).all()
+    for row in rows:
+        if row.state == "sent":
+            await _end(connection, Call(ref, row.ask, row.dispatch, row.reserved_tokens), "uncertain")
+    return _summary(rows)
 
 
-async def _refuse_if_hopeless(connection: AsyncConnection, call: Call) -> None:
-    row = await connection.execute(
-        select(tasks.c.budget_tokens, tasks.c.spent_tokens).where(tasks.c.task_id == call.ref.task_id)
-    )
-    budget, spent = row.one()
-    if spent + call.reserved > budget:
-        raise BudgetExhausted(f"the call may need {call.reserved} tokens; {budget - spent} of {budget} are left")
+async def expire_calls(connection: AsyncConnection, tenant: str, task_id: UUID, step: str | None = None) -> None:
+    """Charge every call of a task, or of one step, that is still open at its estimate: nobody will settle it."""
+    which = [model_calls.c.task_id == task_id, model_calls.c.state == "sent"]
+    if step is not None:
+        which.append(model_calls.c.step == step)
+    open_calls = await connection.execute(select(model_calls).where(*which).with_for_update())
+    for row in open_calls.all():
+        ref = StepRef(task_id=task_id, tenant=tenant, step=row.step, epoch=row.epoch)
+        await _end(connection, Call(ref, row.ask, row.dispatch, row.reserved_tokens), "expire")
+
+
+async def _end(connection: AsyncConnection, call: Call, kind: End, usage: Usage | None = None, **stored: Any) -> bool:
+    """End an open call; False if it was ended before, and then nothing is charged."""
+    used: dict[str, int | None] = {"input": None, "output": None, "micro_usd": None}
+    if usage is not None:
+        used = {"input": usage.input_tokens, "output": usage.output_tokens, "micro_usd": usage.micro_usd}
+    values = {"response": None, "body": None, "invalid": None, **stored}
+    return bool(await connection.scalar(_SETTLE, {**call.key, "kind": kind, **used, **values}))
 
 
 def _summary(rows: Sequence[Any]) -> Past:
     response, asks, dispatches, error = None, 0, 0, None
     for row in rows:
-        if row.state == "settled" and row.response is not None:
+        if row.response is not None:
             if row.invalid is None:
                 response = row.response
             else:

@@ -1,37 +1,38 @@
 """Asks a role's model: brief, reserve, call, validate, settle. A retry pays nothing twice."""
 
 import asyncio
+import random
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 
 from activities.events import Event
-from schema.errors import BudgetExhausted, InvalidModelOutput, ModelUnavailable
-from schema.messages.sandbox import SandboxRun
+from schema.errors import BudgetExhausted, InvalidModelOutput, NotYet, PriceUnknown
 from schema.messages.steps import AskRoleInput, AskRoleResult
 from schema.messages.vote import Ballot
 
 if TYPE_CHECKING:
     from activities.briefs import Material
-    from activities.ledger import Call, Ledger, Usage
-    from activities.models import Models, ModelTarget, Question, Reply
+    from activities.dispatch import Dispatcher
+    from activities.ledger import Ledger
+    from activities.models import Reply
+    from activities.routes import ModelTarget
     from activities.store import TaskStore
 
 MAX_ASKS = 3
 HEARTBEAT_SECONDS = 1.0
-OVERRUN = 10
-"""A usage of more than so many times the worst case is a slip of the provider's."""
-ROOM_POLL_SECONDS = 0.3
+LOOK_SECONDS = (0.5, 1.5)
+"""Between two looks at a task's budget, drawn at random."""
 
 
 class LlmActivities:
     """The model calls of all roles."""
 
-    def __init__(self, store: "TaskStore", ledger: "Ledger", models: "Models") -> None:
+    def __init__(self, store: "TaskStore", ledger: "Ledger", dispatcher: "Dispatcher") -> None:
         self._store = store
         self._ledger = ledger
-        self._models = models
+        self._dispatcher = dispatcher
 
     @activity.defn(name="ask_role")
     async def ask_role(self, ask: AskRoleInput) -> AskRoleResult:
@@ -39,26 +40,43 @@ class LlmActivities:
 
         Raises:
             InvalidModelOutput: as many answers in a row as an epoch allows were not of the type asked for.
-            ModelUnavailable: no model of the route could be reached.
-            BudgetExhausted: the task's budget has no room for the call.
+            ModelUnavailable: no model of the route answered.
+            RouteClosed: no model of the route may be called now.
+            BudgetBusy: other calls of the task hold what this one needs.
+            BudgetExhausted, PriceUnknown: the task's budget has no room for the call, or nobody knows its price.
+            RouteUnknown: a redrive named a model that is in no route.
         """
-        done = await self._store.begin_step(ask.ref, ask.state)
-        if done is not None:
-            return AskRoleResult.model_validate(done)
         heartbeat = asyncio.create_task(_heartbeat())
         try:
             return await self._answer(ask)
-        except (InvalidModelOutput, BudgetExhausted) as error:
+        except (InvalidModelOutput, BudgetExhausted, PriceUnknown) as error:
             await self._store.fail_step(ask.ref, error.type)
             raise
         finally:
             heartbeat.cancel()
 
+    @activity.defn(name="await_turn")
+    async def await_turn(self, ask: AskRoleInput) -> None:
+        """Returns when a call of this step may go out: a circuit of its route lets it, its budget has room.
+
+        Raises:
+            NotYet: it is tried again without limit; that writes no events.
+        """
+        blocked = await self._dispatcher.blocked(ask)
+        if blocked is not None:
+            raise NotYet("every circuit of the route is open, or paused by its provider", retry_after=blocked)
+        if await self._ledger.is_busy(ask.ref):
+            wait = random.uniform(*LOOK_SECONDS)  # noqa: S311
+            raise NotYet("other calls of the task hold what this one may need", retry_after=wait)
+
     async def _answer(self, ask: AskRoleInput) -> AskRoleResult:
-        past = await self._ledger.past(ask.ref)
-        material = await self._material(ask)
-        response, asked, error = past.response, past.asks, past.error
-        dispatch = past.dispatches
+        from activities.ask_store import open_ask
+
+        opened = await open_ask(self._ledger.database, ask)
+        if opened.material is None:
+            return AskRoleResult.model_validate(opened.result)
+        past, material = opened.past, opened.material
+        response, asked, error, dispatch = past.response, past.asks, past.error, past.dispatches
         while response is None:
             if asked >= MAX_ASKS:
                 raise InvalidModelOutput(f"{MAX_ASKS} answers in a row were not of the type asked for")
@@ -72,54 +90,16 @@ class LlmActivities:
     ) -> tuple[str | None, int, str | None]:
         """One ask along the route: the stored valid response, or None with why it was invalid."""
         from activities.answers import AnswerRefused
-        from activities.ledger import Call
-        from activities.models import RefusedCall
-        from activities.prompts import prompt_version
-        from activities.questions import question_for
 
-        unavailable: ModelUnavailable | None = None
-        for target in self._models.route(ask.role):
-            dispatch += 1
-            question = question_for(ask, material, target, number, error)
-            call = Call(ask.ref, number, dispatch, worst_case(question))
-            await self._reserve(call, ask, target, prompt_version(ask.role))
-            try:
-                reply = await self._models.call(target, question)
-            except RefusedCall as refused:
-                await self._ledger.release(call, "refused by the provider")
-                unavailable = ModelUnavailable(str(refused), retry_after=refused.retry_after)
-                continue
-            except ModelUnavailable as failed:
-                await self._ledger.uncertain(call)
-                unavailable = failed
-                continue
-            except asyncio.CancelledError:
-                await asyncio.shield(self._ledger.uncertain(call))
-                raise
-            usage = believed(reply.usage, call, target)
-            try:
-                answer = self._judge(ask, material, target, reply)
-            except AnswerRefused as refusal:
-                await self._ledger.settle(call, usage, reply.text, invalid=str(refusal)[:500])
-                return None, dispatch, str(refusal)[:500]
-            return await self._ledger.settle(call, usage, answer, invalid=None), dispatch, None
-        raise unavailable or ModelUnavailable("the route names no model")
-
-    async def _reserve(self, call: "Call", ask: AskRoleInput, target: "ModelTarget", version: str) -> None:
-        holder = {"role": ask.role, "model": target.model, "prompt_version": version}
-        while not await self._ledger.reserve(call, **holder):  # noqa: ASYNC110 (the room is in the database)
-            # The siblings of this call hold the room it needs; they settle for less than they hold.
-            await asyncio.sleep(ROOM_POLL_SECONDS)
-
-    async def _material(self, ask: AskRoleInput) -> "Material":
-        from activities.briefs import Material
-
-        spec = await self._store.spec(ask.ref.task_id, ask.ref.tenant)
-        plan, candidate, report, objections = await self._store.texts(
-            ask.ref.tenant, ask.plan, ask.candidate, ask.report, ask.objections
-        )
-        run = SandboxRun.model_validate_json(report) if report is not None else None
-        return Material(spec, plan, candidate, run, objections)
+        answered = await self._dispatcher.ask(ask, material, number, dispatch, error)
+        try:
+            answer = self._judge(ask, material, answered.target, answered.reply)
+        except AnswerRefused as refusal:
+            told = str(refusal)[:500]
+            await self._ledger.settle(answered.call, answered.usage, answered.reply.text, invalid=told)
+            return None, answered.call.dispatch, told
+        stored = await self._ledger.settle(answered.call, answered.usage, answer, invalid=None)
+        return stored, answered.call.dispatch, None
 
     def _judge(self, ask: AskRoleInput, material: "Material", target: "ModelTarget", reply: "Reply") -> str:
         """The answer in its canonical form, or AnswerRefused."""
@@ -130,7 +110,6 @@ class LlmActivities:
         return parser_for(ask.role, material.spec, ask.evidence, lean=target.lean)(reply.text)
 
     async def _finish(self, ask: AskRoleInput, response: str) -> AskRoleResult:
-
         ballot, events = None, []
         if ask.evidence is not None:
             (text,) = await self._store.texts(ask.ref.tenant, response)
@@ -141,23 +120,6 @@ class LlmActivities:
         result = AskRoleResult(response=response, ballot=ballot)
         await self._store.finish_step(ask.ref, result, events=events)
         return result
-
-
-def worst_case(question: "Question") -> int:
-    """The most tokens a call may use: every answer token it may have, and one input token for two bytes, which
-    is above what tokenizers make of text and code."""
-    schema_bytes = len(str(question.schema)) if question.schema else 0
-    return question.max_tokens + (len(question.system.encode()) + len(question.user.encode()) + schema_bytes) // 2 + 64
-
-
-def believed(usage: "Usage", call: "Call", target: "ModelTarget") -> "Usage":
-    """What a provider says a call used; what can't be so is not believed, and charged at the reservation instead."""
-    from activities.ledger import Usage
-
-    total = usage.input_tokens + usage.output_tokens
-    if usage.input_tokens >= 0 and usage.output_tokens >= 0 and 0 < total <= OVERRUN * call.reserved:
-        return usage
-    return Usage(call.reserved, 0, target.cost(call.reserved, 0))
 
 
 async def _heartbeat() -> None:

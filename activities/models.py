@@ -1,166 +1,25 @@
-"""Which model answers for which role, and one call of one model. pydantic-ai speaks to the providers."""
+"""One call of one model. pydantic-ai speaks to the providers."""
 
-import os
-import re
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
-from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_ai.direct import model_request
 from pydantic_ai.exceptions import ModelHTTPError
-from pydantic_ai.messages import ModelRequest, SystemPromptPart, TextPart, UserPromptPart
+from pydantic_ai.messages import ModelRequest, ModelResponse, SystemPromptPart, TextPart, UserPromptPart
 from pydantic_ai.models import Model, ModelRequestParameters, infer_model
 from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings
 
 from activities.ledger import Usage
-from schema.errors import ModelUnavailable, SettingsError
+from activities.provider_http import AnswerTooLarge, provider_client
+from activities.routes import ModelTarget, Routes
+from schema.errors import ModelUnavailable, RouteUnknown
 from schema.messages.steps import Role
-from schema.settings import Settings
 
-EMBEDDED = "embedded"
-EMBEDDED_NAME = "smollm2-135m"
-
-
-class Price(BaseModel):
-    """Dollars a million tokens."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
-
-
-class ModelTarget(BaseModel):
-    """One model of a route.
-
-    Attributes:
-        model: `PROVIDER:NAME` as pydantic-ai names it, or `embedded`.
-        lean: for models too small for the usual briefs and answers: the developer answers in plain code instead of
-            code inside JSON, the others in the shortest form of their schema.
-        max_tokens: the most that one answer may have.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: str = Field(min_length=1)
-    base_url: str | None = None
-    api_key: SecretStr | None = None
-    api_key_file: Path | None = None
-    api_key_env: str | None = None
-    price: Price | None = None
-    lean: bool = False
-    max_tokens: int = Field(default=4_096, ge=16, le=128_000)
-
-    @field_validator("model")
-    @classmethod
-    def _has_provider(cls, model: str) -> str:
-        if model != EMBEDDED and not re.fullmatch(r"[^\s:]+:\S+", model):
-            raise ValueError("must be PROVIDER:NAME, or `embedded`")
-        return model
-
-    def key(self) -> str | None:
-        """The API key, from wherever the settings say it is.
-
-        Raises:
-            SettingsError: the file can't be read, or the variable isn't set.
-        """
-        if self.api_key is not None:
-            return self.api_key.get_secret_value()
-        if self.api_key_file is not None:
-            try:
-                return self.api_key_file.read_text().strip()
-            except (OSError, ValueError):
-                name = _name(str(self.api_key_file), _PATH)
-                raise SettingsError(f"GOLDEN_MODELS: api_key_file {name} can't be read") from None
-        if self.api_key_env is not None:
-            if self.api_key_env not in os.environ:
-                name = _name(self.api_key_env, _VARIABLE)
-                raise SettingsError(f"GOLDEN_MODELS: api_key_env names {name}, which is not set")
-            return os.environ[self.api_key_env]
-        return None
-
-    def cost(self, input_tokens: int, output_tokens: int) -> int | None:
-        """Micro-dollars of a call; None where the price is unknown. A dollar a million is a micro-dollar each."""
-        if self.price is None:
-            return 0 if self.model.endswith(EMBEDDED_NAME) else None
-        return round(self.price.input * input_tokens + self.price.output * output_tokens)
-
-
-Routes = dict[str, list[ModelTarget]]
-_ROUTES = TypeAdapter(Routes)
-_ROLES = {"default", "architect", "developer", "reviewer", "security", "tester", "supervisor"}
-
-_WORD = re.compile(r"[a-z_]{1,30}|[0-9]{1,4}")
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,60}")
-_PATH = re.compile(r"[/.~][^\n]{0,200}|[^\n]{1,200}\.(ya?ml|json|txt|key)")
-
-
-def read_routes(settings: Settings) -> Routes:
-    """The routes by role of `GOLDEN_MODELS`: `embedded`, a YAML file, or its text.
-
-    Raises:
-        SettingsError: it is none of these, a role is unknown, there is no default, or a key is not there. The message
-            never quotes the text, which may hold keys.
-    """
-    embedded = ModelTarget(
-        model=f"openai:{EMBEDDED_NAME}",
-        base_url=settings.model_url,
-        api_key=SecretStr("none"),
-        lean=True,
-        max_tokens=512,
-    )
-    source = settings.models.strip()
-    if source == EMBEDDED:
-        return {"default": [embedded]}
-    routes = _parse(_text(source))
-    unknown = sorted(set(routes) - _ROLES)
-    if unknown or not routes.get("default"):
-        raise SettingsError(
-            f"GOLDEN_MODELS: unknown role {_name(unknown[0], _WORD)}"
-            if unknown
-            else "GOLDEN_MODELS: `default` is missing"
-        )
-    for target in chain.from_iterable(routes.values()):
-        target.key()
-    return {
-        role: [embedded if target.model == EMBEDDED else target for target in route] for role, route in routes.items()
-    }
-
-
-def _text(source: str) -> str:
-    """The text itself, or that of the file which it names."""
-    if set(source) & set("{:\n"):
-        return source
-    try:
-        return Path(source).read_text()
-    except (OSError, ValueError):
-        name = _name(source, _PATH)
-        raise SettingsError(f"GOLDEN_MODELS: no file {name}: name a YAML file, or `embedded`") from None
-
-
-def _parse(text: str) -> Routes:
-    # Without the causes, which quote the text.
-    try:
-        parsed = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
-        raise SettingsError("GOLDEN_MODELS is not YAML") from None
-    try:
-        return _ROUTES.validate_python(parsed)
-    except ValidationError as error:
-        told = []
-        for fault in error.errors(include_input=False, include_url=False)[:5]:
-            place = ".".join(_name(str(part), _WORD) for part in fault["loc"])
-            told.append(f"{place}: {fault['msg'].removeprefix('Value error, ')}".removeprefix(": "))
-        raise SettingsError(f"GOLDEN_MODELS: {'; '.join(told)}") from None
-
-
-def _name(text: str, usual: re.Pattern[str]) -> str:
-    """A name of the text if it looks like one: a key may stand in its place by mistake."""
-    return text if usual.fullmatch(text) else "…"
+QUOTA = 429
 
 
 @dataclass(frozen=True)
@@ -185,11 +44,27 @@ class Reply:
 
 
 class RefusedCall(Exception):
-    """The provider did no work for the request: nothing was used."""
+    """The provider did no work for the request: nothing was used.
 
-    def __init__(self, message: str, retry_after: float | None) -> None:
+    Attributes:
+        status: of the provider's answer; None where it could not be reached.
+        retry_after: seconds that it asked to wait.
+    """
+
+    def __init__(self, message: str, status: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
+        self.status = status
         self.retry_after = retry_after
+
+    @property
+    def quota(self) -> bool:
+        """The provider is well, and we asked too often."""
+        return self.status == QUOTA
+
+    @property
+    def ours(self) -> bool:
+        """The request is at fault: it tells nothing of the provider's health."""
+        return self.status in (400, 413, 422)
 
 
 class Models:
@@ -199,9 +74,53 @@ class Models:
         self.routes = routes
         self._timeout = timeout_seconds
         self._clients: dict[str, Model] = {}
+        self._turns: dict[str, asyncio.Semaphore] = {}
 
-    def route(self, role: Role) -> list[ModelTarget]:
-        return self.routes.get(role) or self.routes["default"]
+    def route(self, role: Role, only: tuple[str, ...] | None = None) -> list[ModelTarget]:
+        """The models to ask for a role, in their order; those of `only`, where a redrive named them.
+
+        Raises:
+            RouteUnknown: `only` names a model that is in no route.
+        """
+        route = self.routes.get(role) or self.routes["default"]
+        if only is None:
+            return route
+        known = {target.model: target for each in (*self.routes.values(), route) for target in each}
+        missing = [name for name in only if name not in known]
+        if missing:
+            raise RouteUnknown(f"no route of GOLDEN_MODELS names {missing[0][:100]!r}")
+        return [known[name] for name in only]
+
+    def worst_price(self, tokens: int) -> int | None:
+        """Micro-dollars that so many tokens cost at most, whichever model takes them; None where one has no price."""
+        costs = [
+            cost
+            for target in {target.circuit: target for route in self.routes.values() for target in route}.values()
+            for cost in (target.cost(tokens, 0), target.cost(0, tokens))
+        ]
+        known = [cost for cost in costs if cost is not None]
+        return max(known) if len(known) == len(costs) else None
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except ModelHTTPError as error:
+            told = f"the provider answered {error.status_code}"
+            raise RefusedCall(told, error.status_code, error.retry_after) from error
+        except TimeoutError as error:
+            raise ModelUnavailable("the provider was too slow") from error
+        except Exception as error:
+            if _caused_by(error, "ConnectError", "ConnectTimeout"):
+                raise RefusedCall("the provider can't be reached") from error
+            if _caused_by(error, AnswerTooLarge.__name__):
+                raise ModelUnavailable("the provider's answer has no end") from error
+            # A broken answer breaks the SDKs in many ways; all mean the same to us.
+            raise ModelUnavailable(f"no usable answer: {type(error).__name__}") from error
+
+    def turn(self, target: ModelTarget) -> asyncio.Semaphore:
+        """Held while a model is asked: so many at once are as many as the settings say."""
+        return self._turns.setdefault(target.circuit, asyncio.Semaphore(target.at_once))
 
     async def call(self, target: ModelTarget, question: Question) -> Reply:
         """Send one request, once.
@@ -219,26 +138,18 @@ class Models:
         output = None
         if question.schema is not None:
             output = OutputObjectDefinition(json_schema=question.schema, name="answer", strict=True)
-        try:
-            response = await model_request(
-                self._client(target),
-                [ModelRequest(parts=[SystemPromptPart(question.system), UserPromptPart(question.user)])],
-                model_settings=settings,
-                model_request_parameters=ModelRequestParameters(
-                    output_mode="native" if output else "text", output_object=output, allow_text_output=True
-                ),
-            )
-        except ModelHTTPError as error:
-            raise RefusedCall(f"the provider answered {error.status_code}", error.retry_after) from error
-        except Exception as error:
-            if _never_left(error):
-                raise RefusedCall("the provider can't be reached", None) from error
-            # A broken answer breaks the SDKs in many ways; all mean the same to us.
-            raise ModelUnavailable(f"no usable answer: {type(error).__name__}") from error
-        text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
-        used = response.usage
-        usage = Usage(used.input_tokens, used.output_tokens, target.cost(used.input_tokens, used.output_tokens))
-        return Reply(text, usage, response.finish_reason == "length")
+        with self._errors():
+            # The SDKs' timeouts begin again with every byte.
+            async with asyncio.timeout(self._timeout):
+                response = await model_request(
+                    self._client(target),
+                    [ModelRequest(parts=[SystemPromptPart(question.system), UserPromptPart(question.user)])],
+                    model_settings=settings,
+                    model_request_parameters=ModelRequestParameters(
+                        output_mode="native" if output else "text", output_object=output, allow_text_output=True
+                    ),
+                )
+            return _reply(target, response)
 
     def _client(self, target: ModelTarget) -> Model:
         name = f"{target.model}@{target.base_url}"
@@ -247,10 +158,17 @@ class Models:
         return self._clients[name]
 
 
-def _never_left(error: BaseException | None) -> bool:
-    """Whether the connection was never made. By name: each SDK brings its own HTTP client."""
+def _reply(target: ModelTarget, response: ModelResponse) -> Reply:
+    text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
+    used = response.usage
+    usage = Usage(used.input_tokens, used.output_tokens, target.cost(used.input_tokens, used.output_tokens))
+    return Reply(text, usage, response.finish_reason == "length")
+
+
+def _caused_by(error: BaseException | None, *names: str) -> bool:
+    """Whether an error of this name is behind it. By name: each SDK brings its own HTTP client."""
     while error is not None:
-        if type(error).__name__ in ("ConnectError", "ConnectTimeout"):
+        if type(error).__name__ in names:
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -264,13 +182,25 @@ def _build(target: ModelTarget, timeout: float) -> Model:
         from pydantic_ai.models.openai import OpenAIChatModel
         from pydantic_ai.providers.openai import OpenAIProvider
 
-        openai = AsyncOpenAI(base_url=target.base_url, api_key=target.key(), max_retries=0, timeout=timeout)
+        openai = AsyncOpenAI(
+            base_url=target.base_url,
+            api_key=target.key(),
+            max_retries=0,
+            timeout=timeout,
+            http_client=provider_client(timeout),
+        )
         return OpenAIChatModel(name, provider=OpenAIProvider(openai_client=openai))
     if provider == "anthropic":
         from anthropic import AsyncAnthropic
         from pydantic_ai.models.anthropic import AnthropicModel
         from pydantic_ai.providers.anthropic import AnthropicProvider
 
-        anthropic = AsyncAnthropic(base_url=target.base_url, api_key=target.key(), max_retries=0, timeout=timeout)
+        anthropic = AsyncAnthropic(
+            base_url=target.base_url,
+            api_key=target.key(),
+            max_retries=0,
+            timeout=timeout,
+            http_client=provider_client(timeout),
+        )
         return AnthropicModel(name, provider=AnthropicProvider(anthropic_client=anthropic))
     return infer_model(target.model)

@@ -2,24 +2,28 @@
 
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from temporalio import activity
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from schema.engine import RPC_TIMEOUT, start_task, task_handle
+from schema.engine import LETTER_DECIDED, RPC_TIMEOUT, start_task, task_handle
+from schema.errors import KeyMissing, SealBroken
 from schema.messages.steps import FinishInput, ReconcileResult
 from schema.messages.task import TaskState
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from activities.store import TaskStore
     from activities.verdicts import Verdicts
+    from schema.database import Database
 
 GRACE_SECONDS = 5
 """A row this young may just be on its way: its writer is left to finish."""
 
 BATCH = 500
+
+log = structlog.get_logger()
 
 _RUNNING = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW)
 
@@ -27,21 +31,49 @@ _RUNNING = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_A
 class ReconcileActivities:
     """One pass over the open tasks."""
 
-    def __init__(self, store: "TaskStore", verdicts: "Verdicts", client: "Client") -> None:
-        self._store = store
+    def __init__(self, database: "Database", verdicts: "Verdicts", client: "Client") -> None:
+        self._database = database
         self._verdicts = verdicts
         self._client = client
 
     @activity.defn(name="reconcile")
     async def reconcile(self) -> ReconcileResult:
         """Start what was accepted and has no workflow, close what has lost its workflow, repeat lost wake-ups."""
-        counts = {"started": 0, "closed": 0, "cancelled": 0, "woken": 0}
-        for row in await self._store.open_tasks(older_than_seconds=GRACE_SECONDS, limit=BATCH):
+        from activities.open_tasks import open_tasks, unheard_letters
+
+        counts = {"started": 0, "closed": 0, "cancelled": 0, "woken": 0, "skipped": 0}
+        for row in await open_tasks(self._database, older_than_seconds=GRACE_SECONDS, limit=BATCH):
             activity.heartbeat()
             done = await self._mend(row)
             if done is not None:
                 counts[done] += 1
+        for letter in await unheard_letters(self._database, older_than_seconds=GRACE_SECONDS, limit=BATCH):
+            activity.heartbeat()
+            counts["woken"] += await self._wake(letter.workflow_id)
         return ReconcileResult(**counts)
+
+    async def _wake(self, workflow_id: str) -> bool:
+        """Repeat the Signal of a decision; a workflow that is gone is its task's matter."""
+        try:
+            await self._client.get_workflow_handle(workflow_id).signal(LETTER_DECIDED, rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            return False
+        return True
+
+    async def _start(self, row: Any) -> str:
+        """Its steps that are done are stored: a workflow that starts again repeats none of them."""
+        from activities.open_tasks import title_of
+
+        try:
+            title = await title_of(self._database, row.task_id)
+        except (KeyMissing, SealBroken) as error:
+            # One that can't be read must not be in the way of all others.
+            log.error("a task can't be started", task_id=str(row.task_id), error=error.type)
+            return "skipped"
+        await start_task(self._client, row.task_id, row.tenant, title)
+        return "started"
 
     async def _mend(self, row: Any) -> str | None:
         handle = task_handle(self._client, row.task_id)
@@ -52,9 +84,7 @@ class ReconcileActivities:
                 raise
             if row.cancel_requested_by is not None and not row.admitted:
                 return "cancelled" if await self._close(row, TaskState.CANCELLED, "cancelled on request") else None
-            # Its steps that are done are stored: a workflow that starts again repeats none of them.
-            await start_task(self._client, row.task_id, row.tenant, row.title)
-            return "started"
+            return await self._start(row)
         if status not in _RUNNING:
             name = status.name.lower() if status is not None else "gone"
             cancelled = status == WorkflowExecutionStatus.CANCELED

@@ -10,7 +10,7 @@ from activities.events import Event
 from activities.judging import judge
 from schema.messages.execution import SandboxExecutionInput, SandboxExecutionResult
 from schema.messages.sandbox import SandboxJob, SandboxRun
-from schema.messages.steps import Proof, ProveInput
+from schema.messages.steps import AgentTaskInput, Proof, ProveInput
 
 if TYPE_CHECKING:
     from activities.sandbox_pool import SandboxPool
@@ -50,6 +50,17 @@ class SandboxActivities:
         event = Event("candidate", {"number": number, "step": prove.ref.step, **told})
         await self._store.finish_step(prove.ref, proof, events=[event], texts=[report])
         return proof
+
+    @activity.defn(name="await_sandbox")
+    async def await_sandbox(self, task: AgentTaskInput) -> None:
+        """Returns when a sandbox could be had, and the database answers.
+
+        Raises:
+            SandboxUnavailable: it is tried again without limit; that writes no events.
+            TaskGone: the task is unknown.
+        """
+        await self._store.spec(task.task_id, task.tenant)
+        await self._pool.ready()
 
     @activity.defn(name="run_in_sandbox")
     async def run_in_sandbox(self, execution: SandboxExecutionInput) -> SandboxExecutionResult:

@@ -15,6 +15,10 @@ class SandboxPool(Protocol):
         """
         ...
 
+    async def ready(self) -> None:
+        """Returns when a sandbox could be had; raises SandboxUnavailable when none can be made."""
+        ...
+
     async def run(self, job: SandboxJob) -> SandboxRun:
         """Run one job in a sandbox of its own; cancelling ends the sandbox.
 

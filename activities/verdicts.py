@@ -1,37 +1,36 @@
 """Ends tasks in PostgreSQL: the result, the verdict, the slot and the hold, all or nothing."""
 
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.accounts import Accounts, lock_account
 from activities.answers import read_candidate
-from schema.database import Database
+from activities.ledger import expire_calls
 from schema.messages.sandbox import SandboxRun
 from schema.messages.steps import EscalateInput, FinishInput, HumanDecision, ReadDecisionInput
 from schema.messages.task import FINAL_STATES, RoleTokens, TaskResult, TaskState
 from schema.messages.vote import Explanation
 from schema.story import append_event, move
-from schema.tables import accounts, decisions, model_calls, task_steps, tasks
+from schema.tables import dead_letters, decisions, model_calls, task_steps, tasks
 from schema.texts import get_text, put_text
 
 
 class Verdicts:
     """Escalations, a person's decisions, and the ends of tasks."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+        self._database = accounts.database
 
     async def escalate(self, question: EscalateInput) -> None:
         """Move a task to `escalated`, with the question as its reason; the slot goes back, as people may take days."""
         ref = question.ref
         async with self._database.tenant(ref.tenant) as connection:
-            row = (
-                await connection.execute(select(tasks).where(tasks.c.task_id == ref.task_id).with_for_update())
-            ).one()
+            await lock_account(connection, ref.tenant)
             if await move(connection, ref.task_id, ref.tenant, TaskState.ESCALATED, question.question):
-                await _give_back(connection, row, row.spent_tokens)
+                await self._accounts.give_back(connection, ref.task_id)
 
     async def decision(self, task: ReadDecisionInput) -> HumanDecision:
         """A person's decision, if its row is there."""
@@ -42,63 +41,51 @@ class Verdicts:
     async def finish(self, finish: FinishInput) -> bool:
         """End a task; False if it is unknown or was final before."""
         async with self._database.tenant(finish.tenant) as connection:
-            return await finish_task(connection, finish)
+            return await self._finish(connection, finish)
+
+    async def _finish(self, connection: AsyncConnection, finish: FinishInput) -> bool:
+        await lock_account(connection, finish.tenant)
+        row = (await connection.execute(select(tasks).where(tasks.c.task_id == finish.task_id))).one_or_none()
+        if row is None or TaskState(row.state) in FINAL_STATES:
+            return False
+        # What is still held belongs to calls whose end is unknown: they are charged at what they held.
+        await expire_calls(connection, finish.tenant, finish.task_id)
+        locked = select(tasks).where(tasks.c.task_id == finish.task_id).with_for_update()
+        row = (await connection.execute(locked)).one()
+        # One may have come in between; none can from here on.
+        await expire_calls(connection, finish.tenant, finish.task_id)
+        if finish.state is TaskState.CANCELLED and row.cancel_requested_by is not None:
+            finish = finish.model_copy(update={"reason": f"cancelled by {row.cancel_requested_by}"})
+        await _end(connection, finish)
+        await self._accounts.give_back(connection, finish.task_id)
+        return True
 
 
-async def finish_task(connection: AsyncConnection, finish: FinishInput) -> bool:
-    """End a task in the caller's transaction; False if it is unknown or was final before."""
-    # Calls before the task's row, in the order in which the ledger locks them.
-    await connection.execute(
-        update(model_calls)
-        .where(model_calls.c.task_id == finish.task_id, model_calls.c.state == "sent")
-        .values(state="uncertain", ended_at=func.now())
-    )
-    row = (
-        await connection.execute(select(tasks).where(tasks.c.task_id == finish.task_id).with_for_update())
-    ).one_or_none()
-    if row is None or TaskState(row.state) in FINAL_STATES:
-        return False
-    if finish.state is TaskState.CANCELLED and row.cancel_requested_by is not None:
-        finish = finish.model_copy(update={"reason": f"cancelled by {row.cancel_requested_by}"})
-    # What is still held belongs to calls whose end is unknown: they are charged at what they held.
-    spent = row.spent_tokens + row.held_tokens
-    result = await _result(connection, finish, row.spent_micro_usd)
+async def _end(connection: AsyncConnection, finish: FinishInput) -> None:
+    """The result, the state, what was left open, and the events that tell it."""
+    micro_usd = await connection.scalar(select(tasks.c.spent_micro_usd).where(tasks.c.task_id == finish.task_id))
+    result = await _result(connection, finish, micro_usd or 0)
     reference = await put_text(connection, finish.tenant, result.model_dump_json())
     await connection.execute(
         update(tasks)
         .where(tasks.c.task_id == finish.task_id)
-        .values(state=finish.state.value, reason=finish.reason, result=reference, spent_tokens=spent, held_tokens=0)
+        .values(state=finish.state.value, reason=finish.reason, result=reference)
     )
-    await _give_back(connection, row, spent)
     await connection.execute(
         update(task_steps)
-        .where(task_steps.c.task_id == finish.task_id, task_steps.c.state == "running")
+        .where(task_steps.c.task_id == finish.task_id, task_steps.c.state.in_(("running", "parked")))
         .values(state="cancelled", ended_at=func.now())
+    )
+    # Nobody waits for what was decided about them any more.
+    await connection.execute(
+        update(dead_letters)
+        .where(dead_letters.c.task_id == finish.task_id, dead_letters.c.state == "open")
+        .values(state="discarded", decided_at=func.now(), decided_by="golden", reason="the task has ended")
     )
     summary = result.consensus.summary if result.consensus else ""
     verdict = {"state": finish.state.value, "reason": finish.reason, "summary": summary}
     await append_event(connection, finish.task_id, finish.tenant, "state", {"state": finish.state.value})
     await append_event(connection, finish.task_id, finish.tenant, "verdict", verdict)
-    return True
-
-
-async def _give_back(connection: AsyncConnection, row: Any, spent: int) -> None:
-    """A task's slot and hold, if it has them, back to its tenant's account, and what it newly spent onto it."""
-    await connection.execute(
-        update(accounts)
-        .where(accounts.c.tenant == row.tenant)
-        .values(
-            slots_used=accounts.c.slots_used - int(row.admitted),
-            held_tokens=accounts.c.held_tokens - (row.budget_tokens if row.admitted else 0),
-            spent_tokens=accounts.c.spent_tokens + spent - row.charged_tokens,
-            spent_micro_usd=accounts.c.spent_micro_usd + row.spent_micro_usd - row.charged_micro_usd,
-        )
-    )
-    await connection.execute(
-        update(tasks)
-        .where(tasks.c.task_id == row.task_id)
-        .values(admitted=False, charged_tokens=spent, charged_micro_usd=row.spent_micro_usd)
-    )
 
 
 async def _result(connection: AsyncConnection, finish: FinishInput, micro_usd: int) -> TaskResult:

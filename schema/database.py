@@ -56,6 +56,12 @@ class Database:
         async with self._service.connect() as connection:
             yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
+    @asynccontextmanager
+    async def function(self) -> AsyncIterator[AsyncConnection]:
+        """As `tenant`, for a call of one of the database's functions that sets the tenant itself: one round trip."""
+        async with self._tenant.connect() as connection:
+            yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
     async def close(self) -> None:
         await self._service.dispose()
         await self._tenant.dispose()

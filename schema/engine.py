@@ -34,6 +34,9 @@ GOLDEN_ROLE = SearchAttributeKey.for_keyword("GoldenRole")
 GOLDEN_VERDICT = SearchAttributeKey.for_keyword("GoldenVerdict")
 SEARCH_ATTRIBUTES = (GOLDEN_TENANT, GOLDEN_STATE, GOLDEN_ROLE, GOLDEN_VERDICT)
 
+LETTER_DECIDED = "dead_letter_decided"
+"""The Signal to a workflow one of whose steps is parked: its dead letter's row may say what was decided."""
+
 RPC_TIMEOUT = timedelta(seconds=5)
 """No call to the frontend may hang: without a worker some would for ever."""
 

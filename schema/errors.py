@@ -3,6 +3,9 @@
     GoldenError
     ├── RetryableError                 try again, the same call may succeed
     │   ├── NotAdmitted                no slot or no budget yet: wait, in order of arrival
+    │   ├── NotYet                     what a step waits for is not there yet: look again
+    │   ├── BudgetBusy                 other calls of the task hold what this one needs: wait until they are settled
+    │   ├── RouteClosed                every circuit of the route is open: wait until one lets a call through
     │   ├── SandboxBusy                every sandbox is taken: wait a little
     │   ├── SandboxUnavailable         the container engine does not answer: wait longer
     │   ├── ModelUnavailable           the provider failed, was slow or said 429
@@ -10,7 +13,9 @@
     └── FinalError                     the same call will fail again
         ├── IsolationRequired          the required isolation is not there
         ├── InvalidModelOutput         three answers in a row were not of the type asked for
-        ├── BudgetExhausted            the task's own token budget is spent
+        ├── BudgetExhausted            the task's own budget is spent: top it up
+        ├── PriceUnknown               money is limited and a model has no price: say it in GOLDEN_MODELS
+        ├── RouteUnknown               a redrive names a model that the settings don't: name one of theirs
         ├── TaskGone                   the task is final or unknown
         ├── SealBroken                 what is encrypted was changed, or was put elsewhere
         ├── SettingsError              a setting is missing, unsafe or contradictory
@@ -46,6 +51,18 @@ class NotAdmitted(RetryableError):
     """The tenant has no free slot or no budget for this task yet."""
 
 
+class NotYet(RetryableError):
+    """What a step waits for, a circuit, a budget, an engine, is not there yet."""
+
+
+class BudgetBusy(RetryableError):
+    """Calls of the same task that are under way hold what this one may need."""
+
+
+class RouteClosed(RetryableError):
+    """No model of the route may be called now: their circuits are open, or paused by their providers."""
+
+
 class SandboxBusy(RetryableError):
     """Every sandbox of this worker is taken."""
 
@@ -75,7 +92,15 @@ class InvalidModelOutput(FinalError):
 
 
 class BudgetExhausted(FinalError):
-    """The task has too few tokens left for the call."""
+    """The task has too few tokens or too little money left for the call."""
+
+
+class PriceUnknown(FinalError):
+    """The tenant's money is limited, and nobody has said what a model of the route costs."""
+
+
+class RouteUnknown(FinalError):
+    """A redrive asks for a model that no route of the settings names."""
 
 
 class TaskGone(FinalError):

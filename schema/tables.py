@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
     Uuid,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from schema.columns import SealedJson, SealedText
 
@@ -159,7 +159,7 @@ dead_letters = Table(
     Column("kind", Text, nullable=False),
     Column("cause", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("input", JSONB, nullable=False),
+    Column("input", SealedJson("dead_letters.input"), nullable=False),
     Column("state", Text, nullable=False),
     _at("parked_at"),
     _at("decided_at", nullable=True),
@@ -167,6 +167,7 @@ dead_letters = Table(
     Column("reason", SealedText("dead_letters.reason")),
     Column("route", ARRAY(Text)),
     _at("resume_at", nullable=True),
+    _at("heard_at", nullable=True),
     Column("batch", Uuid),
 )
 

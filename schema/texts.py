@@ -42,10 +42,25 @@ async def get_text(connection: AsyncConnection, tenant: str, digest: str) -> str
         KeyMissing: the key ring lacks its key.
         SealBroken: it is not the text that was stored.
     """
-    row = await connection.execute(select(texts.c.body).where(texts.c.tenant == tenant, texts.c.digest == digest))
-    body = row.scalar_one_or_none()
-    if body is None:
-        raise LookupError(f"no text {digest[:12]} in tenant {tenant}")
-    if digest_of(body) != digest:
-        raise SealBroken(f"the text {digest[:12]} is not the one that was stored")
-    return str(body)
+    return str((await get_texts(connection, tenant, digest))[0])
+
+
+async def get_texts(connection: AsyncConnection, tenant: str, *digests: str | None) -> list[str | None]:
+    """The texts behind references, in their order, in one round trip; None stays None.
+
+    Raises:
+        LookupError, KeyMissing, SealBroken: as `get_text`, of any of them.
+    """
+    wanted = {digest for digest in digests if digest is not None}
+    found: dict[str, str] = {}
+    if wanted:
+        rows = await connection.execute(
+            select(texts.c.digest, texts.c.body).where(texts.c.tenant == tenant, texts.c.digest.in_(wanted))
+        )
+        found = {row.digest: str(row.body) for row in rows}
+    for digest in wanted:
+        if digest not in found:
+            raise LookupError(f"no text {digest[:12]} in tenant {tenant}")
+        if digest_of(found[digest]) != digest:
+            raise SealBroken(f"the text {digest[:12]} is not the one that was stored")
+    return [None if digest is None else found[digest] for digest in digests]

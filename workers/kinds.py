@@ -28,10 +28,15 @@ class Kind:
 
 
 def _orchestrator(parts: Parts) -> Sequence[Callable[..., Any]]:
-    records = parts.records
+    records, parking = parts.records, parts.parking
     return (
         parts.admission.admit,
         parts.llm.ask_role,
+        parts.llm.await_turn,
+        parking.park,
+        parking.read_letter,
+        parking.yield_slot,
+        parking.abandon,
         records.escalate,
         records.read_decision,
         records.finish,
@@ -39,13 +44,17 @@ def _orchestrator(parts: Parts) -> Sequence[Callable[..., Any]]:
 
 
 def _peer_hub(parts: Parts) -> Sequence[Callable[..., Any]]:
-    return (parts.llm.ask_role, parts.records.record_vote, parts.records.store_objections)
+    return (parts.llm.ask_role, parts.llm.await_turn, parts.records.record_vote, parts.records.store_objections)
+
+
+def _sandbox(parts: Parts) -> Sequence[Callable[..., Any]]:
+    return (parts.sandbox.prove, parts.sandbox.run_in_sandbox, parts.sandbox.await_sandbox)
 
 
 KINDS: dict[str, Kind] = {
     "orchestrator": Kind(ORCHESTRATOR_QUEUE, (AgentTask, SandboxExecution), _orchestrator, 50),
     "peer-hub": Kind(PEER_HUB_QUEUE, (ConsensusRound,), _peer_hub, 50),
-    "sandbox": Kind(SANDBOX_QUEUE, (), lambda parts: (parts.sandbox.prove, parts.sandbox.run_in_sandbox), None),
+    "sandbox": Kind(SANDBOX_QUEUE, (), _sandbox, None),
     "supervisor": Kind(SUPERVISOR_QUEUE, (Reconcile,), lambda parts: (parts.reconcile.reconcile,), 10),
 }
 

@@ -14,7 +14,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.failures import FailureInterceptor
-from activities.models import read_routes
+from activities.routes import read_routes
 from schema.engine import SANDBOX_QUEUE, SUPERVISOR_QUEUE, connect
 from schema.errors import GoldenError, SettingsError
 from schema.logs import configure_logs
@@ -65,6 +65,7 @@ async def _main(kind: str, settings: Settings) -> int:
         await asyncio.gather(*workers)
     finally:
         await parts.pool.close()
+        await parts.circuits.flush()
         await parts.database.close()
     log.info("stopped", kind=kind)
     return 0

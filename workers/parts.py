@@ -1,5 +1,6 @@
 """The composition of the activities: which client goes into which, once for a process."""
 
+import os
 import socket
 from dataclasses import dataclass
 
@@ -7,12 +8,17 @@ from temporalio.client import Client
 
 from activities.accounts import Accounts
 from activities.admission import AdmissionActivities
+from activities.circuit import Rules
+from activities.circuits import Circuits
+from activities.dispatch import Dispatcher
 from activities.docker_pool import DockerSandboxPool
 from activities.ledger import Ledger
 from activities.llm import LlmActivities
-from activities.models import Models, read_routes
+from activities.models import Models
+from activities.parking import ParkingActivities
 from activities.reconcile import ReconcileActivities
 from activities.records import RecordActivities
+from activities.routes import read_routes
 from activities.sandbox import SandboxActivities
 from activities.store import TaskStore
 from activities.verdicts import Verdicts
@@ -26,8 +32,10 @@ class Parts:
 
     database: Database
     pool: DockerSandboxPool
+    circuits: Circuits
     admission: AdmissionActivities
     llm: LlmActivities
+    parking: ParkingActivities
     records: RecordActivities
     sandbox: SandboxActivities
     reconcile: ReconcileActivities
@@ -40,8 +48,11 @@ def compose(settings: Settings, client: Client) -> Parts:
         SettingsError: the models' routes can't be read.
     """
     database = Database.from_settings(settings)
-    store, verdicts = TaskStore(database), Verdicts(database)
     models = Models(read_routes(settings), timeout_seconds=settings.model_timeout_seconds)
+    store, accounts, ledger = TaskStore(database), Accounts(database, models.worst_price), Ledger(database)
+    verdicts = Verdicts(accounts)
+    rules = Rules.from_settings(settings)
+    circuits = Circuits(database, f"{socket.gethostname()}:{os.getpid()}", rules)
     pool = DockerSandboxPool(
         isolation=settings.sandbox_isolation,
         runtime=settings.sandbox_runtime,
@@ -53,9 +64,11 @@ def compose(settings: Settings, client: Client) -> Parts:
     return Parts(
         database=database,
         pool=pool,
-        admission=AdmissionActivities(store, Accounts(database)),
-        llm=LlmActivities(store, Ledger(database), models),
+        circuits=circuits,
+        admission=AdmissionActivities(store, accounts),
+        llm=LlmActivities(store, ledger, Dispatcher(ledger, models, circuits, rules)),
+        parking=ParkingActivities(accounts),
         records=RecordActivities(store, verdicts),
         sandbox=SandboxActivities(store, pool),
-        reconcile=ReconcileActivities(store, verdicts, client),
+        reconcile=ReconcileActivities(database, verdicts, client),
     )

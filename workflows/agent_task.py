@@ -1,10 +1,13 @@
 """`AgentTask`: one coding task from submission to verdict."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import (
+    ApplicationError,
     ChildWorkflowError,
     FailureError,
     WorkflowAlreadyStartedError,
@@ -29,14 +32,16 @@ with workflow.unsafe.imports_passed_through():
         Proof,
         ProveInput,
         ReadDecisionInput,
-        StepRef,
     )
     from schema.messages.task import FixView, TaskState
     from schema.messages.vote import Evidence
 
 from workflows.choosing import best_of, verdict_on_tests
 from workflows.consensus_round import ConsensusRound
-from workflows.steps import MODEL, RECORD, SANDBOX, WAIT, StepFailed, durable_step
+from workflows.kinds import MODEL, RECORD, SANDBOX, WAIT
+from workflows.parking import Parks, Standing, StepDiscarded, Steps, always, never, unless_invalid
+from workflows.steps import StepFailed, durable_step
+from workflows.telling import enter, fix_view
 
 CANCEL_SECONDS = 30
 
@@ -61,20 +66,23 @@ class AgentTask:
         self._task = task
         self._admission: Admission | None = None
         self._plan: str | None = None
+        self._steps = Steps(task, self._stand)
         self._lost: list[StepFailed] = []
+        self._before_parking: str | None = None
+        self._vote_standing: Standing = "no"
         self._wakes = 0
 
     @workflow.run
     async def run(self, task: AgentTaskInput) -> str:  # noqa: ARG002 (the init has it)
         """Returns the final state. Cancelled workflows end as such, after their task's row has been closed."""
         try:
-            self._enter(TaskState.QUEUED)
+            enter(TaskState.QUEUED)
             self._admission = await self._admit()
             verdict = await self._within_deadline(self._admission)
             if verdict.state is TaskState.ESCALATED:
                 verdict = await self._ask_person(verdict)
         except StepFailed as failed:
-            verdict = Verdict(TaskState.FAILED, _reason_of(failed))
+            verdict = Verdict(TaskState.FAILED, str(failed.message))
         except (asyncio.CancelledError, FailureError) as error:
             if not is_cancelled_exception(error):
                 raise
@@ -88,44 +96,84 @@ class AgentTask:
         """A person's decision may be there: the row says, not the Signal."""
         self._wakes += 1
 
+    @workflow.signal(name="dead_letter_decided")
+    def dead_letter_decided(self) -> None:
+        """A decision on a parked step may be there: the row says, not the Signal."""
+        self._steps.wake()
+
+    @workflow.signal(name="vote_stands")
+    def vote_stands(self, standing: Standing) -> None:
+        """The vote waits, is parked, or goes on: the deadline's clock and the task's state go by it."""
+        self._vote_standing = standing
+        enter(TaskState.PARKED if standing == "parked" else TaskState.VOTING)
+
     async def _admit(self) -> Admission:
-        return await durable_step(
+        return await self._steps.run(
             WAIT, AdmissionActivities.admit, self._task, step="admit", summary="wait for a slot and the budget"
         )
 
     async def _within_deadline(self, admission: Admission) -> Verdict:
-        """The deadline's clock runs only here: not while the task is queued or waits for a person."""
+        """The deadline's clock runs only here, and only while nothing is parked or waited for."""
         work = asyncio.create_task(self._work(admission))
+        left = timedelta(seconds=admission.deadline_seconds)
         try:
-            await workflow.wait([work], timeout=admission.deadline_seconds)
-            if work.done():
-                return work.result()
-            return Verdict(TaskState.FAILED, "deadline")
+            while not work.done() and left > timedelta():
+                if self._stands:
+                    await workflow.wait_condition(lambda: work.done() or not self._stands)
+                    continue
+                began = workflow.now()
+                with suppress(TimeoutError):
+                    await workflow.wait_condition(lambda: work.done() or self._stands, timeout=left)
+                left -= workflow.now() - began
+            return work.result() if work.done() else Verdict(TaskState.FAILED, "deadline")
         finally:
             # What is under way ends before the task does, so that nothing of it is left behind. But a vote that
             # somebody reset by hand hears no cancel: the task does not wait for it for ever.
             if work.cancel():
                 await workflow.wait([work], timeout=CANCEL_SECONDS)
 
+    async def _stand(self, standing: Standing) -> None:
+        """A parked task says so; the step that goes on says what comes after."""
+        if standing == "parked":
+            self._before_parking = workflow.info().typed_search_attributes.get(GOLDEN_STATE)
+            enter(TaskState.PARKED)
+        elif self._before_parking is not None:
+            enter(TaskState(self._before_parking))
+            self._before_parking = None
+
+    @property
+    def _stands(self) -> bool:
+        return self._steps.standing != "no" or self._vote_standing != "no"
+
     async def _work(self, admission: Admission) -> Verdict:
-        self._enter(TaskState.PLANNING)
+        enter(TaskState.PLANNING)
         self._plan = (await self._ask(self._question("plan", TaskState.PLANNING), "architect: plan")).response
-        self._enter(TaskState.DEVELOPING)
-        contenders = [self._contend(number) for number in range(1, admission.candidates + 1)]
-        best = best_of(await asyncio.gather(*contenders))
-        if best is None:
-            return Verdict(TaskState.FAILED, _reason_of(self._lost[0]))
+        enter(TaskState.DEVELOPING)
+        best = await self._best_candidate(admission.candidates)
         best, fixes = await self._repair(best, admission.repair_rounds)
         if not best.passed:
             return Verdict(TaskState.REJECTED, verdict_on_tests(best), best, fixes=fixes)
         return replace(await self._vote(admission, best), fixes=fixes)
 
+    async def _best_candidate(self, candidates: int) -> Proof:
+        """One that stands is enough. Where none does, the first that was lost is parked until it is redriven."""
+        best = best_of(await asyncio.gather(*(self._contend(number) for number in range(1, candidates + 1))))
+        while best is None:
+            lost = self._lost[0]
+            self._lost.clear()
+            await self._steps.park(lost)
+            best = await self._contend(int(lost.step.rsplit("/", 1)[1]))
+        return best
+
     async def _contend(self, number: int) -> Proof | None:
         """One candidate, developed and proven. None if that failed: one lost candidate is no lost task."""
         question = self._question(f"develop/{number}", TaskState.DEVELOPING, plan=self._plan, variant=number - 1)
         try:
-            candidate = (await self._ask(question, f"developer, candidate {number}")).response
-            return await self._prove(candidate, f"prove/{number}", TaskState.PROVING, f"tests of candidate {number}")
+            answer = await self._ask(question, f"developer, candidate {number}", parks=never)
+            step, summary = f"prove/{number}", f"tests of candidate {number}"
+            return await self._prove(answer.response, step, TaskState.PROVING, summary, parks=never)
+        except StepDiscarded:
+            raise
         except StepFailed as failed:
             self._lost.append(failed)
             return None
@@ -136,7 +184,7 @@ class AgentTask:
         for number in range(1, rounds + 1):
             if best.passed:
                 break
-            self._enter(TaskState.REPAIRING)
+            enter(TaskState.REPAIRING)
             step = f"repair/{number}"
             question = self._question(
                 step, TaskState.REPAIRING, plan=self._plan, candidate=best.candidate, report=best.report, variant=number
@@ -145,23 +193,25 @@ class AgentTask:
             if proof is None:
                 continue
             if best_of([best, proof]) is proof:
-                fixes.append(_fix(step, best, proof))
+                fixes.append(fix_view(step, best, proof))
                 best = proof
         return best, tuple(fixes)
 
     async def _try_repair(self, question: AskRoleInput, number: int, best: Proof) -> Proof | None:
-        """One repair, proven; None if it failed or changed nothing."""
+        """One repair, proven; None if its answers were no use or changed nothing."""
         try:
-            candidate = (await self._ask(question, f"developer, repair {number}")).response
+            candidate = (await self._ask(question, f"developer, repair {number}", parks=unless_invalid)).response
             if candidate == best.candidate:
                 return None
             step = f"prove-repair/{number}"
             return await self._prove(candidate, step, TaskState.REPAIRING, f"tests of repair {number}")
+        except StepDiscarded:
+            raise
         except StepFailed:
             return None
 
     async def _vote(self, admission: Admission, best: Proof) -> Verdict:
-        self._enter(TaskState.VOTING)
+        enter(TaskState.VOTING)
         evidence = Evidence(
             tests_passed=best.tests_passed, tests_failed=best.tests_failed, findings=best.findings, lines=best.lines
         )
@@ -197,12 +247,16 @@ class AgentTask:
             except ChildWorkflowError as error:
                 if is_cancelled_exception(error):
                     raise
-                raise StepFailed("vote", "ConsensusRoundFailed") from error
+                if isinstance(error.cause, ApplicationError) and error.cause.type == StepDiscarded.__name__:
+                    raise StepDiscarded("vote", error.cause.message) from error
+                await self._steps.park(StepFailed("vote", "ConsensusRoundFailed"))
+            finally:
+                self._vote_standing = "no"
 
     async def _ask_person(self, verdict: Verdict) -> Verdict:
         """Wait, as long as it takes, for a decision whose row is there."""
-        self._enter(TaskState.ESCALATED)
-        question = EscalateInput(ref=self._ref("escalate"), question=verdict.reason or "")
+        enter(TaskState.ESCALATED)
+        question = EscalateInput(ref=self._steps.ref("escalate"), question=verdict.reason or "")
         await durable_step(RECORD, RecordActivities.escalate, question, step="escalate", summary="ask a person")
         read = ReadDecisionInput(task_id=self._task.task_id, tenant=self._task.tenant)
         seen = -1
@@ -217,7 +271,7 @@ class AgentTask:
                 return replace(verdict, state=state, reason=f"{decision.decision}ed by {decision.actor}")
 
     async def _finish(self, verdict: Verdict) -> None:
-        self._enter(verdict.state)
+        enter(verdict.state)
         if verdict.state in (TaskState.ACCEPTED, TaskState.REJECTED):
             workflow.upsert_search_attributes([GOLDEN_VERDICT.value_set(verdict.state.value)])
         finish = FinishInput(
@@ -237,62 +291,18 @@ class AgentTask:
             )
         )
 
-    async def _ask(self, question: AskRoleInput, summary: str) -> AskRoleResult:
-        return await durable_step(MODEL, LlmActivities.ask_role, question, step=question.ref.step, summary=summary)
+    async def _ask(self, question: AskRoleInput, summary: str, parks: Parks = always) -> AskRoleResult:
+        step = question.ref.step
+        return await self._steps.run(MODEL, LlmActivities.ask_role, question, step=step, summary=summary, parks=parks)
 
-    async def _prove(self, candidate: str, step: str, state: TaskState, summary: str) -> Proof:
+    async def _prove(self, candidate: str, step: str, state: TaskState, summary: str, parks: Parks = always) -> Proof:
         if state is TaskState.PROVING:
-            self._enter(state)
-        prove = ProveInput(ref=self._ref(step), state=state, candidate=candidate)
-        return await durable_step(
-            SANDBOX, SandboxActivities.prove, prove, step=step, summary=summary, task_queue=SANDBOX_QUEUE
+            enter(state)
+        prove = ProveInput(ref=self._steps.ref(step), state=state, candidate=candidate)
+        return await self._steps.run(
+            SANDBOX, SandboxActivities.prove, prove, step=step, summary=summary, parks=parks, task_queue=SANDBOX_QUEUE
         )
 
     def _question(self, step: str, state: TaskState, **known: object) -> AskRoleInput:
         role = "architect" if step == "plan" else "developer"
-        return AskRoleInput.model_validate({"ref": self._ref(step), "state": state, "role": role, **known})
-
-    def _ref(self, step: str) -> StepRef:
-        return StepRef(task_id=self._task.task_id, tenant=self._task.tenant, step=step)
-
-    def _enter(self, state: TaskState) -> None:
-        """Say where the task is, to whoever looks at it in Temporal's UI or lists workflows."""
-        if workflow.info().typed_search_attributes.get(GOLDEN_STATE) == state.value:
-            return
-        workflow.upsert_search_attributes([GOLDEN_STATE.value_set(state.value)])
-        workflow.set_current_details(_DETAILS[state])
-
-
-_DETAILS = {
-    TaskState.SUBMITTED: "Submitted.",
-    TaskState.QUEUED: "Waiting for a slot of its tenant and for its budget.",
-    TaskState.PLANNING: "The architect plans.",
-    TaskState.DEVELOPING: "Developers write candidates in parallel.",
-    TaskState.PROVING: "Candidates run the acceptance tests in the sandbox.",
-    TaskState.REPAIRING: "The best candidate failed tests; the developer repairs it.",
-    TaskState.VOTING: "The voters judge the best candidate.",
-    TaskState.ESCALATED: "The vote did not decide. A person has to: `golden decide ID accept|reject`.",
-    TaskState.PARKED: "A step is spent and waits for an operator.",
-    TaskState.ACCEPTED: "Accepted.",
-    TaskState.REJECTED: "Rejected.",
-    TaskState.FAILED: "Failed.",
-    TaskState.CANCELLED: "Cancelled.",
-}
-
-
-def _reason_of(failed: StepFailed) -> str:
-    if failed.error_type == "BudgetExhausted":
-        return f"budget: too few tokens were left for step {failed.step}"
-    if failed.error_type == "InvalidModelOutput":
-        return f"the model's answers for step {failed.step} were not usable"
-    return f"step {failed.step} failed: {failed.error_type}"
-
-
-def _fix(step: str, before: Proof, after: Proof) -> FixView:
-    total = after.tests_passed + after.tests_failed
-    return FixView(
-        step=step,
-        kind="model",
-        sentence=f"The developer rewrote the candidate from its failing tests: {before.tests_passed} of {total} passed "
-        f"before, {after.tests_passed} after.",
-    )
+        return AskRoleInput.model_validate({"ref": self._steps.ref(step), "state": state, "role": role, **known})

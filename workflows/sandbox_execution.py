@@ -9,7 +9,8 @@ with workflow.unsafe.imports_passed_through():
     from schema.engine import SANDBOX_QUEUE
     from schema.messages.execution import SandboxExecutionInput, SandboxExecutionResult
 
-from workflows.steps import EXECUTION, durable_step
+from workflows.kinds import EXECUTION
+from workflows.steps import durable_step
 
 
 @workflow.defn(name="SandboxExecution")

@@ -1,64 +1,34 @@
 """The one way in which workflows call activities: a stable id, time limits and retries by kind of step."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    RetryState,
+    TimeoutError,
+    TimeoutType,
+    is_cancelled_exception,
+)
+
+from workflows.kinds import Kind
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
 
 
-@dataclass(frozen=True)
-class Kind:
-    """How a kind of step is tried. `attempts` 0 is without limit."""
-
-    start_to_close: timedelta
-    heartbeat: timedelta | None
-    attempts: int
-    first_delay: timedelta
-    longest_delay: timedelta
-
-    @property
-    def retry_policy(self) -> RetryPolicy:
-        return RetryPolicy(
-            initial_interval=self.first_delay,
-            backoff_coefficient=2.0,
-            maximum_interval=self.longest_delay,
-            maximum_attempts=self.attempts,
-        )
-
-
-SECOND = timedelta(seconds=1)
-
-# Waiting burns no attempts: a full tenant is no failure. Records must be written, however long PostgreSQL is away, and
-# a run waits for the container engine as long as the task's deadline lets it. What fails by a bug of ours is not tried
-# for ever all the same (activities/failures.py).
-WAIT = Kind(start_to_close=30 * SECOND, heartbeat=None, attempts=0, first_delay=SECOND, longest_delay=5 * SECOND)
-RECORD = Kind(start_to_close=30 * SECOND, heartbeat=None, attempts=0, first_delay=SECOND, longest_delay=10 * SECOND)
-SANDBOX = Kind(
-    start_to_close=900 * SECOND, heartbeat=5 * SECOND, attempts=0, first_delay=SECOND, longest_delay=15 * SECOND
-)
-# Somebody waits for the answer: a container engine that is away is told soon.
-EXECUTION = Kind(
-    start_to_close=900 * SECOND, heartbeat=5 * SECOND, attempts=3, first_delay=SECOND, longest_delay=3 * SECOND
-)
-MODEL = Kind(
-    start_to_close=900 * SECOND, heartbeat=5 * SECOND, attempts=5, first_delay=SECOND, longest_delay=30 * SECOND
-)
-
-
 class StepFailed(ApplicationError):
     """A step is spent. `error_type` is the stable type of its last error. Uncaught, it fails the workflow."""
 
-    def __init__(self, step: str, error_type: str) -> None:
-        super().__init__(f"step {step} failed: {error_type}", type="StepFailed", non_retryable=True)
+    def __init__(self, step: str, error_type: str, attempts: int = 1, *, told: str = "") -> None:
+        told = told or f"step {step} failed: {error_type}"
+        super().__init__(told, type=type(self).__name__, non_retryable=True)
         self.step = step
         self.error_type = error_type
+        self.attempts = attempts
 
 
 async def durable_step(
@@ -99,11 +69,18 @@ async def durable_step(
     except ActivityError as error:
         if is_cancelled_exception(error):
             raise
-        raise StepFailed(step, _type_of(error)) from error
+        spent = error.retry_state is RetryState.MAXIMUM_ATTEMPTS_REACHED
+        raise StepFailed(step, _type_of(error), kind.attempts if spent else 1) from error
 
 
 def _type_of(error: ActivityError) -> str:
     cause = error.cause
     if isinstance(cause, ApplicationError) and cause.type:
         return cause.type
+    if isinstance(cause, TimeoutError):
+        return _TIMEOUTS.get(cause.type or TimeoutType.START_TO_CLOSE, "Timeout")
     return type(cause).__name__ if cause is not None else "Unknown"
+
+
+_TIMEOUTS = {TimeoutType.HEARTBEAT: "HeartbeatTimeout", TimeoutType.START_TO_CLOSE: "StepTimeout"}
+"""The first is a worker that died or hung: what kills each worker that tries it ends so."""

@@ -79,7 +79,7 @@ def models(settings: Settings) -> Check:
     """Whether the worker can use the routes, and has the keys that they need."""
     try:
         # Late, for the time it takes and for what it imports.
-        from activities.models import read_routes
+        from activities.routes import read_routes
     except ImportError as error:
         return Check("models", ok=False, problem=str(error), remedy="run `make setup`")
     try:

@@ -3,6 +3,8 @@
 from typing import Literal
 from uuid import UUID
 
+from pydantic import JsonValue
+
 from schema.messages.base import Message, Tenant, TextRef
 from schema.messages.sandbox import Isolation, Limit, Severity
 from schema.messages.task import FixView, TaskState
@@ -46,12 +48,14 @@ class AskRoleInput(Message):
             diversity.
         plan, candidate, report, objections: what is known so far, by reference.
         evidence: what a ballot may cite; voters only.
+        route: the models to ask, in their order, where a redrive named them.
     """
 
     ref: StepRef
     state: TaskState
     role: Role
     variant: int = 0
+    route: tuple[str, ...] | None = None
     plan: TextRef | None = None
     candidate: TextRef | None = None
     report: TextRef | None = None
@@ -177,6 +181,40 @@ class FinishInput(Message):
     fixes: tuple[FixView, ...] = ()
 
 
+LetterKind = Literal["model", "sandbox", "budget", "price", "vote", "poison", "internal"]
+
+
+class ParkInput(Message):
+    """Parks a step whose attempts are spent: a dead letter is written, the task is `parked`.
+
+    Attributes:
+        cause: the stable type of the last error.
+        workflow_id: who waits for the decision.
+        input: the step's input, by reference; None where it has none of its own.
+    """
+
+    ref: StepRef
+    kind: LetterKind
+    cause: str
+    attempts: int
+    workflow_id: str
+    input: dict[str, JsonValue] | None = None
+
+
+class LetterDecision(Message):
+    """What was decided on a dead letter; its row says, not the Signal.
+
+    Attributes:
+        route: the models to ask now, in their order; None leaves the route as it is.
+        begin_in_seconds: a throttled redrive begins so much later.
+    """
+
+    state: Literal["open", "redriven", "discarded"] = "open"
+    actor: str = ""
+    route: tuple[str, ...] | None = None
+    begin_in_seconds: float = 0.0
+
+
 class ReconcileResult(Message):
     """What one pass of `Reconcile` mended."""
 
@@ -184,3 +222,4 @@ class ReconcileResult(Message):
     closed: int = 0
     cancelled: int = 0
     woken: int = 0
+    skipped: int = 0

@@ -73,6 +73,8 @@ class ScriptedPool:
         self.jobs.append(job)
         return await self.behaviour(job)
 
+    async def ready(self) -> None: ...
+
     async def close(self) -> None: ...
 
 

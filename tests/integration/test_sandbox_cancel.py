@@ -23,7 +23,8 @@ from schema.messages.task import TaskState
 from tests.support.parts import running_temporal
 from tests.support.sandbox import OWNER, PYTEST, TESTS, containers_of, make_pool, until
 from workers.main import HEARTBEAT_THROTTLE
-from workflows.steps import SANDBOX, durable_step
+from workflows.kinds import SANDBOX
+from workflows.steps import durable_step
 
 pytest_plugins = ["tests.support.sandbox_fixtures"]
 pytestmark = pytest.mark.sandbox

@@ -18,8 +18,8 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
+from activities.accounts import Accounts
 from activities.reconcile import ReconcileActivities
-from activities.store import TaskStore
 from activities.verdicts import Verdicts
 from deploy.local import temporal
 from schema import engine
@@ -186,7 +186,7 @@ async def test_what_was_accepted_and_never_started_is_started_by_reconcile_once(
     # Reconcile leaves what is young to its writer, and begins with the oldest.
     await set_task(database, task, updated_at=func.now() - func.make_interval(1))
 
-    reconcile = ReconcileActivities(TaskStore(database), Verdicts(database), temporal_client).reconcile
+    reconcile = ReconcileActivities(database, Verdicts(Accounts(database, lambda _: 0)), temporal_client).reconcile
     for _ in range(2):
         await ActivityEnvironment().run(reconcile)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.models import EMBEDDED_NAME, read_routes
+from activities.routes import EMBEDDED_NAME, read_routes
 from schema.errors import SettingsError
 from schema.settings import Settings
 from workers import main

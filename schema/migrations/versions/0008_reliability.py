@@ -64,6 +64,8 @@ CREATE TABLE dead_letters (
     -- What a redrive changes: the models to ask, in their order, and when it begins.
     route        text[],
     resume_at    timestamptz,
+    -- When its workflow read the decision.
+    heard_at     timestamptz,
     -- The one request that decided on many.
     batch        uuid,
     UNIQUE (task_id, step, epoch)

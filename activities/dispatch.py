@@ -1,0 +1,137 @@
+"""Dispatches of one ask along its route: circuit, turn, reservation, call. The first model that may be called is asked.
+
+Whatever a call comes to, its reservation ends: settled by whoever judges the answer, released where the provider did
+no work, charged at its estimate where nobody can know.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from activities.briefs import Material
+from activities.circuit import Outcome, Rules
+from activities.circuits import Blocked, Circuits, Permit
+from activities.ledger import Call, Ledger, Usage
+from activities.models import Models, Question, RefusedCall, Reply
+from activities.prompts import prompt_version
+from activities.questions import question_for
+from activities.routes import ModelTarget
+from schema.errors import ModelUnavailable, RouteClosed
+from schema.messages.steps import AskRoleInput
+
+MOST_TOKENS = 10_000_000
+"""No model reads or writes more in one call: a usage above it is a slip of the provider's."""
+
+BYTES_A_TOKEN = 2
+"""Of text and code; what tokenizers make of them is above it."""
+
+UNCOUNTED_TOKENS = 64
+"""What a provider adds around messages."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A call that was answered, and is to be settled. `usage` is None where the provider said nothing believable."""
+
+    call: Call
+    target: ModelTarget
+    reply: Reply
+    usage: Usage | None
+
+
+class Dispatcher:
+    """Sends calls, each once, each under a reservation."""
+
+    def __init__(self, ledger: Ledger, models: Models, circuits: Circuits, rules: Rules) -> None:
+        self._ledger = ledger
+        self._models = models
+        self._circuits = circuits
+        self._rules = rules
+
+    async def blocked(self, ask: AskRoleInput) -> float | None:
+        """Seconds until it is worth to try again; None where a model of the route may be called."""
+        waits = [await self._circuits.wait(target.circuit) for target in self._models.route(ask.role, ask.route)]
+        return None if None in waits else min(wait for wait in waits if wait is not None)
+
+    async def ask(
+        self, ask: AskRoleInput, material: Material, number: int, dispatch: int, error: str | None
+    ) -> Answered:
+        """Ask number `number` of a step, after `dispatch` dispatches of it.
+
+        Raises:
+            RouteClosed: no circuit of the route lets a call through.
+            ModelUnavailable: those that were called gave no answer.
+            BudgetBusy, BudgetExhausted, PriceUnknown, TaskGone: as `Ledger.reserve`.
+        """
+        failed: ModelUnavailable | None = None
+        for target in self._models.route(ask.role, ask.route):
+            permit = await self._circuits.permit(target.circuit)
+            if isinstance(permit, Blocked):
+                continue
+            dispatch += 1
+            try:
+                return await self._dispatch(
+                    ask, target, permit, question_for(ask, material, target, number, error), number, dispatch
+                )
+            except ModelUnavailable as unavailable:
+                failed = unavailable
+        # Whose failure opened the last circuit has not spent its attempts on a provider that is down.
+        if failed is None or await self.blocked(ask) is not None:
+            raise RouteClosed("every circuit of the route is open, or paused by its provider")
+        raise failed
+
+    async def _dispatch(
+        self, ask: AskRoleInput, target: ModelTarget, permit: Permit, question: Question, number: int, dispatch: int
+    ) -> Answered:
+        outcome, retry_after = Outcome.UNKNOWN, None
+        try:
+            async with self._models.turn(target):
+                call = await self._reserve(ask, target, question, number, dispatch)
+                began = time.monotonic()
+                reply = await self._call(call, target, question)
+            outcome = self._rules.answered(time.monotonic() - began)
+            return Answered(call, target, reply, believed(reply.usage))
+        except RefusedCall as refused:
+            if not refused.ours:
+                outcome = Outcome.QUOTA if refused.quota else Outcome.FAILURE
+            retry_after = refused.retry_after
+            raise ModelUnavailable(str(refused), retry_after=retry_after) from refused
+        except ModelUnavailable:
+            outcome = Outcome.FAILURE
+            raise
+        finally:
+            # Also of a call that was never made: it may have been the one probe.
+            report = self._circuits.report(target.circuit, outcome, retry_after=retry_after, probe=permit.probe)
+            await asyncio.shield(report)
+
+    async def _reserve(
+        self, ask: AskRoleInput, target: ModelTarget, question: Question, number: int, dispatch: int
+    ) -> Call:
+        reading, writing = worst_case(question)
+        call = Call(ask.ref, number, dispatch, reading + writing, target.cost(reading, writing))
+        version = prompt_version(ask.role)
+        await self._ledger.reserve(call, role=ask.role, model=target.model, prompt_version=version)
+        return call
+
+    async def _call(self, call: Call, target: ModelTarget, question: Question) -> Reply:
+        try:
+            return await self._models.call(target, question)
+        except RefusedCall as refused:
+            await self._ledger.release(call, str(refused))
+            raise
+        except (ModelUnavailable, asyncio.CancelledError):
+            await asyncio.shield(self._ledger.uncertain(call))
+            raise
+
+
+def worst_case(question: Question) -> tuple[int, int]:
+    """The most tokens that a call may read, and those that it may write."""
+    schema_bytes = len(str(question.schema)) if question.schema else 0
+    read = len(question.system.encode()) + len(question.user.encode()) + schema_bytes
+    return read // BYTES_A_TOKEN + UNCOUNTED_TOKENS, question.max_tokens
+
+
+def believed(usage: Usage) -> Usage | None:
+    """What a provider says a call used; None where that can't be so."""
+    counts = (usage.input_tokens, usage.output_tokens)
+    return usage if min(counts) >= 0 and 0 < sum(counts) <= MOST_TOKENS else None

@@ -1,0 +1,99 @@
+"""Dead letters in PostgreSQL: written by the worker, decided by the gateway, read again by the worker."""
+
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from uuid_utils.compat import uuid7
+
+from activities.ledger import expire_calls
+from schema.errors import TaskGone
+from schema.messages.steps import LetterDecision, ParkInput, StepRef
+from schema.messages.task import FINAL_STATES, TaskState
+from schema.story import append_event, move
+from schema.tables import dead_letters, task_steps, tasks
+
+
+async def write_letter(connection: AsyncConnection, step: ParkInput) -> None:
+    """Park a step: its letter, its state, the task's state and the events. A second call changes nothing.
+
+    Raises:
+        TaskGone: the task is unknown or final.
+    """
+    ref = step.ref
+    # Of an attempt that was killed nobody else is left to settle the call.
+    await expire_calls(connection, ref.tenant, ref.task_id, ref.step)
+    state = await connection.scalar(select(tasks.c.state).where(tasks.c.task_id == ref.task_id).with_for_update())
+    if state is None or TaskState(state) in FINAL_STATES:
+        raise TaskGone("the task is unknown or already final")
+    written = await connection.execute(
+        insert(dead_letters)
+        .values(
+            id=uuid7(),
+            tenant=ref.tenant,
+            task_id=ref.task_id,
+            workflow_id=step.workflow_id,
+            step=ref.step,
+            epoch=ref.epoch,
+            kind=step.kind,
+            cause=step.cause,
+            attempts=step.attempts,
+            input=step.input or {},
+        )
+        .on_conflict_do_nothing()
+        .returning(dead_letters.c.id)
+    )
+    if written.scalar_one_or_none() is None:
+        # A reset, or a vote held again, parks the same step: whoever waits now is to be told.
+        mine = (dead_letters.c.task_id == ref.task_id, dead_letters.c.step == ref.step)
+        await connection.execute(
+            update(dead_letters)
+            .where(*mine, dead_letters.c.epoch == ref.epoch)
+            .values(workflow_id=step.workflow_id, heard_at=None)
+        )
+        return
+    await connection.execute(
+        update(task_steps)
+        .where(_step_of(ref), task_steps.c.state.in_(("running", "failed")))
+        .values(state="parked", detail=step.cause, ended_at=func.now())
+    )
+    told = {"step": ref.step, "state": "parked", "detail": step.cause}
+    await append_event(connection, ref.task_id, ref.tenant, "step", told)
+    reason = f"step {ref.step} is parked ({step.kind}): {step.cause}; `golden dead-letters` shows and decides it"
+    await move(connection, ref.task_id, ref.tenant, TaskState.PARKED, reason)
+
+
+async def read_decision(connection: AsyncConnection, ref: StepRef) -> LetterDecision:
+    """What was decided on a step's letter."""
+    begin_in = func.extract("epoch", dead_letters.c.resume_at - func.now()).label("begin_in")
+    mine = and_(
+        dead_letters.c.task_id == ref.task_id, dead_letters.c.step == ref.step, dead_letters.c.epoch == ref.epoch
+    )
+    # Known to its workflow from here on: Reconcile has nothing to repeat.
+    await connection.execute(
+        update(dead_letters)
+        .where(mine, dead_letters.c.state != "open", dead_letters.c.heard_at.is_(None))
+        .values(heard_at=func.now())
+    )
+    found = await connection.execute(
+        select(dead_letters.c.state, dead_letters.c.decided_by, dead_letters.c.route, begin_in).where(mine)
+    )
+    row = found.one()
+    return LetterDecision(
+        state=row.state,
+        actor=row.decided_by or "",
+        route=tuple(row.route) if row.route else None,
+        begin_in_seconds=max(0.0, float(row.begin_in or 0)),
+    )
+
+
+async def is_parked(connection: AsyncConnection, task_id: UUID) -> bool:
+    """Whether a task is not final, and a letter of it is open."""
+    is_open = and_(dead_letters.c.task_id == task_id, dead_letters.c.state == "open")
+    state = await connection.scalar(select(tasks.c.state).where(tasks.c.task_id == task_id, exists().where(is_open)))
+    return state is not None and TaskState(state) not in FINAL_STATES
+
+
+def _step_of(ref: StepRef) -> ColumnElement[bool]:
+    return and_(task_steps.c.task_id == ref.task_id, task_steps.c.step == ref.step, task_steps.c.epoch == ref.epoch)

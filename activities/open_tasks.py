@@ -1,0 +1,65 @@
+"""What Reconcile looks at: open tasks of all tenants, and decisions that their workflows have not heard."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, select
+
+from schema.database import Database
+from schema.messages.task import FINAL_STATES
+from schema.tables import dead_letters, decisions, tasks
+
+_OPEN = tasks.c.state.not_in([state.value for state in FINAL_STATES])
+
+
+async def open_tasks(database: Database, *, older_than_seconds: int, limit: int) -> Sequence[Any]:
+    """Open tasks that nothing was written to for a while, each with its decision if any; nothing sealed is read."""
+    async with database.service() as connection:
+        rows = await connection.execute(
+            select(
+                tasks.c.task_id,
+                tasks.c.tenant,
+                tasks.c.state,
+                tasks.c.admitted,
+                tasks.c.cancel_requested_by,
+                decisions.c.decision,
+            )
+            .outerjoin(decisions, decisions.c.task_id == tasks.c.task_id)
+            .where(_OPEN, tasks.c.updated_at < _ago(older_than_seconds))
+            .order_by(tasks.c.updated_at)
+            .limit(limit)
+        )
+        return rows.all()
+
+
+async def title_of(database: Database, task_id: UUID) -> str:
+    """A task's title.
+
+    Raises:
+        KeyMissing, SealBroken: it can't be opened.
+    """
+    async with database.service() as connection:
+        return str(await connection.scalar(select(tasks.c.title).where(tasks.c.task_id == task_id)))
+
+
+async def unheard_letters(database: Database, *, older_than_seconds: int, limit: int) -> Sequence[Any]:
+    """Decided dead letters of open tasks whose workflows have not read the decision."""
+    async with database.service() as connection:
+        rows = await connection.execute(
+            select(dead_letters.c.id, dead_letters.c.workflow_id)
+            .join(tasks, tasks.c.task_id == dead_letters.c.task_id)
+            .where(
+                _OPEN,
+                dead_letters.c.state != "open",
+                dead_letters.c.heard_at.is_(None),
+                dead_letters.c.decided_at < _ago(older_than_seconds),
+            )
+            .order_by(dead_letters.c.decided_at)
+            .limit(limit)
+        )
+        return rows.all()
+
+
+def _ago(seconds: int) -> ColumnElement[Any]:
+    return func.now() - func.make_interval(0, 0, 0, 0, 0, 0, seconds)
