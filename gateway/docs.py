@@ -63,7 +63,7 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
         for each in operation.get("parameters", ())
     )
     return (
-        f'<details><summary><span class="method">{method}</span><code>{escape(path)}</code> '
+        f'<details><summary><span class="method">{escape(method)}</span><code>{escape(path)}</code> '
         f"{escape(operation['summary'])}</summary><p>{escape(operation.get('description', 'For everybody.'))}</p>"
         f"{_body(operation)}<table>{parameters}</table><table>{responses}</table></details>"
     )

@@ -206,3 +206,19 @@ def test_result_tells_parametrised_tests_apart_and_why_they_failed(gateway: Scri
     found = lines.index("  assert 1.5 == 2")
     assert lines[found + 1] == "   +  where 1.5 = mean([1, 2])"
     assert lines[lines.index("error: a") :][:3] == ["error: a", "  b", "  c"]
+
+
+def test_events_as_json_are_escaped_to_ascii_for_a_terminal_may_listen(
+    gateway: ScriptedGateway, golden: Golden
+) -> None:
+    hostile = "\x9b31mred \u202ereversed \x7f"
+    gateway.on(f"GET /v1/tasks/{TASK_ID}", (200, {**task("accepted"), "title": hostile}))
+    told = {"voter": "tester", "round": 1, "choice": "approve", "confidence": 0.9, "rationale": hostile}
+    gateway.on(f"GET /v1/tasks/{TASK_ID}/events", [sse(1, "ballot", **told), *STORY[-1:]])
+
+    code, out, _ = golden("watch", TASK_ID, "--json")
+
+    assert code == 0
+    assert out.isascii()
+    assert out.replace("\n", "").isprintable()
+    assert json.loads(out.splitlines()[0])["data"]["rationale"] == hostile
