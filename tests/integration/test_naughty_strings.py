@@ -61,6 +61,8 @@ FULL: dict[str, Any] = {
     "/v1/dead-letters/discard": MANY,
     "/v1/dead-letters/{letter_id}/redrive": {"reason": "because", "route": ["embedded"], "top_up_tokens": 5},
     "/v1/dead-letters/{letter_id}/discard": {"reason": "because"},
+    "/v1/budgets/{tenant}": {"limit_tokens": 5, "limit_micro_usd": None, "slots": 1},
+    "/v1/tasks/{task_id}/top-up": {"tokens": 5, "micro_usd": 0},
     "/codec/decode": {"payloads": [{"metadata": {"encoding": "YQ=="}, "data": "YQ=="}]},
     "/codec/encode": {"payloads": [{"metadata": {"encoding": "YQ=="}, "data": "YQ=="}]},
 }
@@ -109,15 +111,19 @@ async def ask_all(http: httpx.AsyncClient, requests: Iterable[Request]) -> None:
     await asyncio.gather(*(ask(*request) for request in requests))
 
 
-@pytest.mark.parametrize("path", [each.path for each in OPERATIONS if each.takes is not None])
-async def test_in_every_field_of_every_body(path: str, gateway_url: str, token: Token) -> None:
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if each.takes is not None], ids=lambda each: each.path
+)
+async def test_in_every_field_of_every_body(operation: Operation, gateway_url: str, token: Token) -> None:
+    method, path = operation.method, operation.path
     assert path in FULL, "say what a full body of this route is"
     async with client(gateway_url, token("admin", tenant_name(), "ann")) as http:
-        url = path_of(path, uuid4(), task_id=(await submit(http))["task_id"])
+        task = await submit(http)
+        url = path_of(path, uuid4(), task_id=task["task_id"], tenant=task["tenant"])
         bodies = [json.dumps(body).encode() for naughty in NAUGHTY for body in variants(FULL[path], naughty)]
         bodies += [naughty.encode("utf-8", "surrogatepass") for naughty in NAUGHTY]
-        await ask_all(http, (("POST", url, JSON, body) for body in bodies))
-        await ask_all(http, (("POST", url, YAML, body) for body in bodies[-len(NAUGHTY) :]))
+        await ask_all(http, ((method, url, JSON, body) for body in bodies))
+        await ask_all(http, ((method, url, YAML, body) for body in bodies[-len(NAUGHTY) :]))
 
 
 @pytest.mark.parametrize("operation", ROUTES, ids=lambda each: f"{each.method} {each.path}")
