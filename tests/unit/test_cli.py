@@ -71,6 +71,7 @@ class ScriptedGateway:
                 gateway.answer(self)
 
             do_POST = do_GET
+            do_PUT = do_GET
             do_DELETE = do_GET
 
             def log_message(self, format: str, *args: Any) -> None:
