@@ -98,7 +98,9 @@ class Brief:
         if self._material.objections:
             parts.append(self.fence("objections of the first round", self._material.objections))
         parts.append(f"Test report (evidence id: tests): {summary_of(evidence)}")
-        parts += [f"Finding {name}: severity {severity}" for name, severity in evidence.findings.items()]
+        if evidence.findings:
+            found = "\n".join(f"{name}: severity {severity}" for name, severity in evidence.findings.items())
+            parts.append(self.fence("findings, by evidence id", found))
         parts.append(
             "Vote: approve or reject, with your confidence, a rationale of one sentence, and the ids of the evidence "
             "that you rely on. Name an objection only for a fault that the evidence shows, with `where` as path:line. "

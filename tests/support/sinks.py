@@ -15,6 +15,7 @@ LOADS = frozenset(
     {"yaml.load", "yaml.load_all", "yaml.full_load", "yaml.full_load_all", "yaml.unsafe_load", "yaml.unsafe_load_all"}
 )
 OPENS_OBJECTS = ("pickle.load", "pickle.Unpickler", "marshal.load", "shelve.", "dill.", "jsonpickle.", "joblib.load")
+UNCLEAN = ("rich.print", "rich.console.Console", "typer.echo", "typer.secho", "click.echo", "sys.stdout.write")
 TEMPLATES = ("jinja2.", "mako.", "chameleon.", "string.Template")
 
 
@@ -22,6 +23,12 @@ def faults_of(source: str, *, migration: bool = False) -> list[str]:
     """What is wrong with a module, each as `kind: call`; a migration may put its own constants into SQL."""
     module = _Module(ast.parse(source), migration=migration)
     return [fault for call in module.calls for fault in module.faults(call)] + module.html_faults()
+
+
+def terminal_faults_of(source: str) -> list[str]:
+    """Where a module of the command line prints past `gateway.terminal`, or writes JSON that is not plain ASCII."""
+    module = _Module(ast.parse(source), migration=False)
+    return [f"terminal: {module.name_of(call)}" for call in module.calls if module.is_unclean(call)]
 
 
 class _Module:
@@ -72,6 +79,20 @@ class _Module:
         if name.removeprefix("builtins.") in EVALUATES or name in LOADS or name.startswith(OPENS_OBJECTS + TEMPLATES):
             return True
         return name.endswith("import_module") and not (call.args and self._is_constant(call.args[0]))
+
+    def name_of(self, call: ast.Call) -> str:
+        return self._name(call.func)
+
+    def is_unclean(self, call: ast.Call) -> bool:
+        name = self._name(call.func)
+        if name == "print" or name.endswith(".write"):
+            told = [node for part in call.args for node in ast.walk(part) if isinstance(node, ast.Call)]
+            return name in UNCLEAN or any(self._is_raw_json(each) for each in told)
+        return name in UNCLEAN
+
+    def _is_raw_json(self, call: ast.Call) -> bool:
+        escapes_less = any(word.arg == "ensure_ascii" for word in call.keywords)
+        return escapes_less or (isinstance(call.func, ast.Attribute) and call.func.attr == "model_dump_json")
 
     def html_faults(self) -> list[str]:
         """In a module that answers with HTML, whatever stands between tags is escaped, or made of what is."""

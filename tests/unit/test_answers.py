@@ -1,6 +1,7 @@
 """What a model said, typed or refused."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -55,6 +56,29 @@ def candidate(*files: tuple[str, str]) -> CandidateAnswer:
 )
 def test_an_answer_that_is_not_exactly_of_its_type_is_refused(text: str) -> None:
     with pytest.raises(AnswerRefused):
+        parse_json(text, PlanAnswer)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "is empty"),
+        ("[" * 9, "nested deeper than 8 levels"),
+        ('{"summary": "' + "[" * 9 + '", "steps": ["\\"[[[[[[[[["], "more": 1}', "more: Extra inputs"),
+        ('{"summary": "s", "steps": ["', "ends before its JSON does"),
+        ('{"summary": "s", "steps": []', "ends before its JSON does"),
+        ('{"summary": "s", "steps": []} Done.', "something follows"),
+        ('```json\n{"summary": "s", "steps": []}\n```', "code fence"),
+        ("I'm sorry, I can't do that.", "do what you can"),
+        ('{"summary": "s", "summary": "s"}', "give each once"),
+        ('{"summary": 9999999999999999999}', "18 digits"),
+        ('{"summary": 1e999}', "too large"),
+        ('{"summary": "\\ud800"}', "half a surrogate pair"),
+        ('{"summary": "s", "steps": [], "x' + "x" * 9_000 + '": 1}', "…: Extra inputs"),
+    ],
+)
+def test_a_refusal_says_what_to_mend(text: str, why: str) -> None:
+    with pytest.raises(AnswerRefused, match=re.escape(why)):
         parse_json(text, PlanAnswer)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sinks import faults_of
+from tests.support.sinks import faults_of, terminal_faults_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("activities", "bench", "deploy", "gateway", "schema", "workers", "workflows")
@@ -44,6 +44,28 @@ def test_each_exception_is_needed_and_stands_for_one_place() -> None:
     found = _found()
 
     assert {key: found.get(key, 0) for key in ALLOWED} == dict.fromkeys(ALLOWED, 1)
+
+
+def test_the_command_line_prints_through_the_terminals_rules_and_json_as_ascii() -> None:
+    modules = [*(ROOT / "gateway").glob("cli*.py"), ROOT / "gateway/client.py"]
+
+    assert len(modules) > 10
+    assert {path.name: terminal_faults_of(path.read_text()) for path in modules} == {path.name: [] for path in modules}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "print(event.model_dump_json())",
+        "import json\nprint(json.dumps(x, ensure_ascii=False))",
+        "from rich.console import Console\nConsole().print(x)",
+        "from rich import print\nprint(x)",
+        "import typer\ntyper.echo(x)",
+        "import sys\nsys.stdout.write(x)",
+    ],
+)
+def test_a_line_that_prints_past_the_terminals_rules_is_found(source: str) -> None:
+    assert terminal_faults_of(source) != []
 
 
 BAD = {
