@@ -242,6 +242,19 @@ async def test_waiting_steps_are_told_different_times_and_none_too_early(
     assert told[0] == 8
 
 
+async def test_who_only_asks_for_the_wait_takes_no_probe(worker: Worker, clock: Clock, name: str) -> None:
+    first, second = worker("first"), worker("second")
+    assert await first.wait(name) is None
+    await fail(first, name)
+    assert (await first.wait(name) or 0) > 0
+    clock.move(5)
+
+    assert await first.wait(name) is None
+    assert await second.permit(name) == Permit(probe=True)
+    clock.move(1)
+    assert (await first.wait(name) or 0) > 0
+
+
 async def test_its_history_says_what_happened_and_who_saw_it(
     worker: Worker, clock: Clock, database: Database, name: str
 ) -> None:
@@ -364,3 +377,17 @@ class TestWithoutDatabase:
         await first.report(name, QUOTA, retry_after=600)
         clock.move(60)
         assert isinstance(await second.permit(name), Blocked)
+
+    async def test_a_row_that_stays_locked_holds_no_call_up(
+        self, worker: Worker, database: Database, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("activities.circuits.ANSWER_SECONDS", 0.2)
+        first = worker("first")
+        await first.permit(name)
+        await first.report(name, FAILURE)
+        async with database.service() as connection:
+            await connection.execute(select(circuits).where(circuits.c.circuit == name).with_for_update())
+            await fail(first, name, 4)
+            assert isinstance(await first.permit(name), Blocked)
+
+        assert (await row_of(database, name)).failures == 1
