@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from gateway.audit import record_act
 from gateway.dead_letter_decisions import SIGNAL, Reason, Route, Verdict, wake
-from gateway.dead_letters import LetterKind, Name, check_not_empty
+from gateway.dead_letters import Name, check_not_empty
 from gateway.idempotency import claim_key
 from gateway.operations import answer
 from gateway.problems import not_found
@@ -22,6 +22,7 @@ from gateway.services import Call
 from gateway.submission import REPEATED
 from schema.audit import payload_digest
 from schema.messages.base import Message
+from schema.messages.steps import LetterKind
 from schema.messages.task import FINAL_STATES
 from schema.tables import dead_letters as letters
 from schema.tables import tasks

@@ -18,11 +18,11 @@ from gateway.services import Call
 from gateway.task_views import task_path
 from gateway.values import read_id
 from schema.messages.base import Message, Tenant
+from schema.messages.steps import LetterKind
 from schema.messages.task import Text
 from schema.settings import Settings
 from schema.tables import dead_letters as letters
 
-LetterKind = Literal["model", "sandbox", "budget", "price", "vote", "poison", "internal"]
 LetterState = Literal["open", "redriven", "discarded"]
 Name = Annotated[Text, Field(min_length=1, max_length=200)]
 """A cause or a step, exactly as the letter has it."""

@@ -16,7 +16,7 @@ from schema.database import Database
 from schema.tables import dead_letters
 from tests.support.audit import acts_of
 from tests.support.http import client, problem, set_task, submit, tenant_name
-from tests.support.letters import SIGNAL, now_in, park, parked_task, read, signals_of
+from tests.support.letters import SIGNAL, now_in, park, park_many, parked_task, read, signals_of
 
 Token = Callable[..., str]
 ROUTE = "/v1/dead-letters"
@@ -118,6 +118,22 @@ class TestWhich:
             discarded = await http.post(f"{ROUTE}/discard", json={"filter": {}})
 
         assert [each.json()["matched"] for each in (redriven, discarded)] == [1, 1]
+
+    async def test_one_request_decides_on_ten_thousand_and_leaves_the_youngest_to_the_next(
+        self, gateway_url: str, token: Token, database: Database
+    ) -> None:
+        tenant = tenant_name()
+        async with client(gateway_url, token("admin", tenant)) as http:
+            task, _ = await parked_task(http, database, 0)
+            await park_many(database, task, 10_002)
+            body = {"filter": {}, "per_minute": 6_000}
+            answers = [(await http.post(f"{ROUTE}/redrive", json=body)).json() for _ in range(3)]
+            (youngest, *_) = (await http.get(ROUTE, params={"limit": 1})).json()["items"]
+
+        assert [each["matched"] for each in answers] == [10_000, 2, 0]
+        assert youngest["step"] == "step/10002"
+        last = datetime.fromisoformat(answers[1]["last_at"]) - datetime.fromisoformat(youngest["decided_at"])
+        assert last == timedelta(milliseconds=10)
 
     async def test_forged_bodies_are_refused_by_field(self, gateway_url: str, token: Token, database: Database) -> None:
         forged: dict[str, list[dict[str, Any]]] = {
@@ -238,7 +254,7 @@ class TestOnce:
             await http.post(f"{ROUTE}/discard", json=body)
 
         (record,) = [each for each in await acts_of(database, tenant) if each.actor == "olga"]
-        assert (record.action, record.outcome, record.role) == ("dead-letters.discard-many", "allowed", "operator")
+        assert (record.action, record.outcome, record.role) == ("dead-letters.bulk.discard", "allowed", "operator")
         assert record.reason == f"4 matched the filter {payload_digest(body['filter'])}"
         assert record.digest == payload_digest(body)
         assert "secret" not in record.model_dump_json()

@@ -40,6 +40,15 @@ async def park(
     return letter
 
 
+async def park_many(database: Database, task: dict[str, Any], count: int) -> None:
+    """So many open letters of a task, `step/1` the oldest."""
+    row = {"tenant": task["tenant"], "task_id": UUID(task["task_id"]), "workflow_id": f"task/{task['task_id']}"}
+    told = {"epoch": 0, "kind": "model", "cause": "ModelUnavailable", "attempts": 5, "input": {}}
+    letters = [{**row, **told, "id": uuid7(), "step": f"step/{number}"} for number in range(1, count + 1)]
+    async with database.service() as connection:
+        await connection.execute(insert(dead_letters), letters)
+
+
 async def parked_task(
     http: httpx.AsyncClient, database: Database, letters: int = 1
 ) -> tuple[dict[str, Any], list[UUID]]:

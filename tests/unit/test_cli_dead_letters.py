@@ -8,7 +8,8 @@ from typing import Any, get_args
 import pytest
 
 from gateway.cli_dead_letters import Kind, State
-from gateway.dead_letters import LetterKind, LetterState
+from gateway.dead_letters import LetterState
+from schema.messages.steps import LetterKind
 from tests.unit.test_cli import AT, HOSTILE, TASK_ID, Golden, ScriptedGateway, problem
 from tests.unit.test_cli import gateway as gateway
 from tests.unit.test_cli import golden as golden
