@@ -26,7 +26,7 @@ class _TenantName(Message):
 
 async def serve(operation: Operation, request: Request, services: Services) -> Response:
     """Answer a request: 429 by address, 401, 429 by principal, 403, 413 and 415, 422, 404, 409, then the act."""
-    address = _address_of(request, services)
+    address = address_of(request, services)
     try:
         await _limit_address(operation, request, services, address)
         principal = await _authenticate(request, services, address)
@@ -70,7 +70,8 @@ async def _answer(
     return await operation.handler(call)
 
 
-def _address_of(request: Request, services: Services) -> str:
+def address_of(request: Request, services: Services) -> str:
+    """The client as it is counted, whoever it is."""
     forwarded = request.headers.getlist("x-forwarded-for")
     peer = request.client.host if request.client else None
     return client_address(forwarded, peer, services.settings.trusted_proxies)

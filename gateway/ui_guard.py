@@ -4,8 +4,7 @@ from starlette.requests import Request
 
 from gateway.audit import Witness
 from gateway.authorisation import Permission, Principal
-from gateway.client_address import client_address
-from gateway.guard import require
+from gateway.guard import address_of, require
 from gateway.problems import UNAUTHENTICATED, Problem
 from gateway.rate_limits import Permit
 from gateway.services import Services
@@ -17,7 +16,7 @@ ASK_FOR_A_LINK = "run `golden ui` for a link, which works once and for a minute"
 
 async def refuse_barred(request: Request, services: Services) -> None:
     """429 for an address that has failed too often, before anything that it sent is looked at."""
-    address = _address_of(request, services)
+    address = address_of(request, services)
     refusal = services.turnstile.refuse(address)
     if refusal is not None:
         await _refuse(request, services, address, refusal)
@@ -25,7 +24,7 @@ async def refuse_barred(request: Request, services: Services) -> None:
 
 async def fail(request: Request, services: Services, problem: Problem) -> Problem:
     """Count and tell what was wrong with a link or a cookie; returns what is to be raised."""
-    address = _address_of(request, services)
+    address = address_of(request, services)
     permit = await services.turnstile.count_failure(address)
     if not permit.allowed:
         await _refuse(request, services, address, permit)
@@ -58,12 +57,6 @@ async def tell_refused(
 def no_session(reason: str) -> Problem:
     """401, with the remedy."""
     return Problem(UNAUTHENTICATED, f"{reason}: {ASK_FOR_A_LINK}")
-
-
-def _address_of(request: Request, services: Services) -> str:
-    forwarded = request.headers.getlist("x-forwarded-for")
-    peer = request.client.host if request.client else None
-    return client_address(forwarded, peer, services.settings.trusted_proxies)
 
 
 async def _refuse(request: Request, services: Services, address: str, permit: Permit) -> None:
