@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from temporalio.client import Client
 
 from gateway.authorisation import Role
@@ -65,6 +66,14 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
     database = Database.from_settings(settings)
     yield database
     await database.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def owner(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """The owner of the tables, who can turn back what they say of time; row-level security and triggers bind it too."""
+    of_owner = create_async_engine(settings.database("migrator"))
+    yield of_owner
+    await of_owner.dispose()
 
 
 @pytest_asyncio.fixture(scope="session")

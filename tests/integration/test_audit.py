@@ -1,22 +1,20 @@
 """The audit chains on a real PostgreSQL: one chain a tenant, never forked, never changed, the same hash in Python."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schema.audit import GENESIS, PLATFORM, AuditRecord, ChainedRecord, append, payload_digest, recompute
 from schema.database import Database
-from schema.settings import Settings
 from schema.tables import audit_heads, audit_records
 from tests.support.audit import chain_of
 from tests.support.http import tenant_name
@@ -39,14 +37,6 @@ odd_records = st.builds(
     trace_id=st.none() | odd_text,
     digest=st.none() | st.builds(payload_digest, odd_text.filter(lambda value: value.isprintable())),
 )
-
-
-@pytest_asyncio.fixture(scope="module")
-async def owner(settings: Settings, database: Database) -> AsyncIterator[AsyncEngine]:
-    """The owner of the tables, whom row-level security and triggers bind all the same."""
-    engine = create_async_engine(settings.database("migrator"))
-    yield engine
-    await engine.dispose()
 
 
 def assert_unbroken(chain: Sequence[ChainedRecord]) -> None:

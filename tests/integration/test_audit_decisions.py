@@ -2,16 +2,15 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-import pytest_asyncio
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.authorisation import GRANTS, ROLES, Role
 from gateway.operations import Operation
@@ -30,13 +29,6 @@ Token = Callable[..., str]
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 REASON = {"decision": "accept", "reason": "a secret reason"}
-
-
-@pytest_asyncio.fixture(scope="module")
-async def owner(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(settings.database("migrator"))
-    yield engine
-    await engine.dispose()
 
 
 async def ask(url: str, holder: str, operation: Operation, task_id: str) -> httpx.Response:

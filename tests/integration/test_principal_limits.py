@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schema.database import Database
 from schema.settings import DEFAULT_RATE_LIMITS, Settings
@@ -46,13 +46,6 @@ async def two_gateways(settings: Settings, limits: dict[str, int]) -> AsyncItera
     one, other = (settings.model_copy(update={"gateway_port": free_port(), **changes}) for _ in range(2))
     async with running_gateway(one), running_gateway(other):
         yield one.gateway_url, other.gateway_url
-
-
-@pytest_asyncio.fixture(scope="module")
-async def owner(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(settings.database("migrator"))
-    yield engine
-    await engine.dispose()
 
 
 async def let_time_pass(owner: AsyncEngine, key: str, seconds: float) -> None:

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.rate_limits import Permit, RateLimit, take_permit
 from schema.database import Database
@@ -25,14 +25,6 @@ Token = Callable[..., str]
 ROUTE = "/v1/sandbox/executions"
 LOCAL = ip_network("127.0.0.1")
 TEN = RateLimit("test", lambda _: 10)
-
-
-@pytest_asyncio.fixture(scope="module")
-async def owner(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    """The owner of the tables, who can turn their clock."""
-    engine = create_async_engine(settings.database("migrator"))
-    yield engine
-    await engine.dispose()
 
 
 async def let_time_pass(owner: AsyncEngine, who: str, seconds: float) -> None:

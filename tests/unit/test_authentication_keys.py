@@ -15,16 +15,7 @@ from gateway.tokens import issue_token, write_local_token
 from schema.errors import SettingsError
 from schema.keys import ensure_signing_key, forget, read_public_keys, rotate
 from schema.settings import Settings
-
-
-class Clock:
-    """Goes on when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 @pytest.fixture

@@ -25,17 +25,8 @@ from schema.errors import SettingsError
 from schema.keys import ensure_signing_key, public_jwk
 from schema.settings import ASYMMETRIC_ALGORITHMS, Settings
 from tests.support.bad_tokens import Forge, bad_tokens
+from tests.support.clock import Clock
 from tests.support.identity import ISSUER, IdentityProvider, identity_provider, jwk_of, new_key, provider_claims
-
-
-class Clock:
-    """Goes on when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 
 from deploy.sandbox import discovery, frames, judge, supervisor
 from schema.messages.sandbox import SandboxRun
-
-TEST = "def test_one():\n    pass\n"
-PLAN = judge.Plan(
-    arguments=(),
-    test_files=("test_a.py",),
-    expected=("test_a.py::test_one", "test_a.py::test_two"),
-    judges={"test_a.py": TEST},
-)
+from tests.support.plans import PLAN, TEST
 
 
 def records(*entries: dict[str, object]) -> bytes:

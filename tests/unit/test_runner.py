@@ -11,17 +11,9 @@ from hypothesis import strategies as st
 
 from activities import docker_lease, docker_pool
 from activities.docker_capture import Capture
-from deploy.sandbox import engine, frames, image, judge, runner, supervisor, workspace
+from deploy.sandbox import engine, frames, image, runner, supervisor, workspace
 from schema.errors import SettingsError
-
-TEST = "def test_one():\n    pass\n"
-PLAN = judge.Plan(
-    arguments=(),
-    test_files=("test_a.py",),
-    expected=("test_a.py::test_one", "test_a.py::test_two"),
-    judges={"test_a.py": TEST},
-)
-
+from tests.support.plans import PLAN, TEST
 
 JSON = st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=5)
 
