@@ -22,10 +22,7 @@ class Capture:
                 continue
             if name not in self._data:
                 raise frames.FrameError("the message has chunks of an unknown pipe")
-            room = supervisor.MAX_REPORT - len(self._data["report"])
-            if name != "report":
-                room = self._output - len(self._data["stdout"]) - len(self._data["stderr"])
-            self._data[name] += chunk[:room]
+            self._data[name] += chunk[: supervisor.room(name, self._data, self._output)]
 
     def text(self, name: str) -> str:
         """What was written, as text that every store can hold."""

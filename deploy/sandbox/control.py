@@ -12,8 +12,10 @@ An honest program brings every test to its last line: it fails, with the token, 
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 
 from deploy.sandbox.bindings import Function, attributes, statements_of
 from deploy.sandbox.expected import WITNESS, Places, Sources
@@ -35,15 +37,45 @@ ANY = "_ANY"
 """The class of `unittest.mock.ANY`."""
 
 
-def changed(source: str, token: str, shared: Collection[str] = ()) -> tuple[str, frozenset[str]]:
-    """A test file's source, changed, and the names of the functions that have to fail.
+def changed_files(judges: Mapping[str, str], token: str) -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
+    """The files that judge, every Python file of them changed; the functions that have to fail; the matchers.
+
+    Raises:
+        ValueError: the file that it names can't be read as Python, or can't be changed.
+    """
+    trees: dict[str, ast.Module] = {}
+    for path, source in judges.items():
+        if path.endswith(".py"):
+            with _naming(path):
+                trees[path] = ast.parse(source)
+    shared = {path: shares(tree) for path, tree in trees.items()}
+    files_with = Counter(name for names in shared.values() for name in names)
+    files, must_fail, matching = dict(judges), set[str](), set[str]()
+    for path, tree in trees.items():
+        by_others = files_with.keys() - {name for name in shared[path] if files_with[name] == 1}
+        matching |= matchers(tree)
+        with _naming(path):
+            files[path], names = changed(tree, token, by_others)
+        must_fail |= names
+    return files, frozenset(must_fail), frozenset(matching)
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} can't be judged: {error}") from error
+
+
+def changed(tree: ast.Module, token: str, shared: Collection[str] = ()) -> tuple[str, frozenset[str]]:
+    """A test file's source, changed, and the names of the functions that have to fail. The tree is changed too.
 
     `shared` are the names that other test files share.
 
     Raises:
-        SyntaxError, ValueError, RecursionError: the source is not Python.
+        SyntaxError, ValueError, RecursionError: what comes of it can't be written as Python.
     """
-    tree = ast.parse(source)
     tests = _tests(tree)
     _drop_messages(tree)
     asserted = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Assert) for part in _parts(node.test)}
@@ -62,16 +94,15 @@ def changed(source: str, token: str, shared: Collection[str] = ()) -> tuple[str,
     return text, frozenset(function.name for function in tests)
 
 
-def shares(source: str) -> frozenset[str]:
-    """What a test file imports, and the attributes that it gives to classes. Raises what `changed` raises."""
-    tree = ast.parse(source)
+def shares(tree: ast.Module) -> frozenset[str]:
+    """What a test file imports, and the attributes that it gives to classes."""
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names}
     return frozenset(imported | set(attributes(tree)))
 
 
-def matchers(source: str) -> frozenset[str]:
-    """The classes of a test file whose values may be equal to anything. Raises what `changed` raises."""
-    nodes = list(ast.walk(ast.parse(source)))
+def matchers(tree: ast.Module) -> frozenset[str]:
+    """The classes of a test file whose values may be equal to anything."""
+    nodes = list(ast.walk(tree))
     classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
     equal = any(isinstance(item, ast.FunctionDef) and item.name == "__eq__" for one in classes for item in one.body)
     any_is_named = any(_name(node) == "ANY" for node in nodes if isinstance(node, (ast.Name, ast.Attribute)))

@@ -88,19 +88,11 @@ def plan(command: list[str], files: dict[str, str], tests: dict[str, str], token
     )
 
 
-def _changed(judges: Mapping[str, str], token: str) -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
-    """The files that judge, every Python file of them changed; the functions that have to fail; the matchers."""
-    files, must_fail, matchers = dict(judges), NOTHING, NOTHING
-    sources = {path: text for path, text in judges.items() if path.endswith(".py")}
-    for path, source in sources.items():
-        try:
-            shared = NOTHING.union(*(control.shares(text) for other, text in sources.items() if other != path))
-            files[path], names = control.changed(source, token, shared)
-            matchers |= control.matchers(source)
-        except (SyntaxError, ValueError, RecursionError) as error:
-            raise UsageError(f"{path} can't be judged: {error}") from error
-        must_fail |= names
-    return files, must_fail, matchers
+def _changed(judges: Mapping[str, str], token: str) -> tuple[Mapping[str, str], frozenset[str], frozenset[str]]:
+    try:
+        return control.changed_files(judges, token)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 NOTHING: frozenset[str] = frozenset()
@@ -137,7 +129,7 @@ def control_verdicts(plan: Plan, report: bytes, token: str) -> list[dict[str, An
     """Of a control: `passed` is a test that failed with the token, or one that was not changed and passed."""
     outcomes = {}
     for test, told in _outcomes(plan, report, None).items():
-        if _function(test).rpartition("::")[2] in plan.must_fail:
+        if function_of(test).rpartition("::")[2] in plan.must_fail:
             # The line of the source holds the token too.
             honest = told["outcome"] == "failed" and f"AssertionError: {token}" in told["message"]
         else:
@@ -185,7 +177,7 @@ class _Told:
         elif kind == "phase" and self._has_room(test):
             self.outcomes[test] = _worse(self.outcomes.get(test), record)
         elif kind == "broken":
-            self.broken[test] = _text(record.get("message"))
+            self.broken[test] = _message(record.get("message"))
         elif kind == "replaced":
             self.replaced.add(test[:MAX_NAME])
         elif kind == "finished":
@@ -194,7 +186,7 @@ class _Told:
     def expect(self, ids: Iterable[str]) -> None:
         """With their parameters, in place of the functions that were known before."""
         for test in ids:
-            self.outcomes.pop(_function(test), None)
+            self.outcomes.pop(function_of(test), None)
             if self._has_room(test):
                 self.outcomes[test] = _outcome("missing", "the test did not report")
 
@@ -268,7 +260,7 @@ def _worse(known: dict[str, Any] | None, record: dict[str, Any]) -> dict[str, An
         outcome = "error"
     seconds = record.get("seconds")
     taken = seconds if isinstance(seconds, float) and 0.0 <= seconds <= LONGEST_PHASE else 0.0
-    new = _outcome(outcome, _text(record.get("message")), taken)
+    new = _outcome(outcome, _message(record.get("message")), taken)
     if known is None or known["outcome"] == "missing":
         return new
     worst = min(known, new, key=lambda one: WORST_FIRST.index(one["outcome"]))
@@ -280,21 +272,25 @@ def _outcome(outcome: str, message: str = "", seconds: float = 0.0) -> dict[str,
 
 
 def _text(value: object) -> str:
-    """Text from the candidate's process as text that every store can hold; the end tells most."""
+    """Text from the candidate's process as text that every store can hold."""
     text = value if isinstance(value, str) else ""
-    return text[-MAX_MESSAGE:].encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+
+
+def _message(value: object) -> str:
+    """What is said of a test: the end tells most."""
+    return _text(value[-MAX_MESSAGE:] if isinstance(value, str) else "")
 
 
 def _id(value: object) -> str:
     """A test's id; one that is too long stays another than all others."""
-    whole = value if isinstance(value, str) else ""
-    text = whole.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+    text = _text(value)
     if len(text) <= MAX_ID:
         return text
     return f"{text[: MAX_ID - 17]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def _function(test: str) -> str:
-    """A node id without its parameters."""
+def function_of(test: str) -> str:
+    """A node id without its parameters, which hold what is expected."""
     bracket = test.find("[", max(test.find("::"), 0))
     return test if bracket < 0 else test[:bracket]

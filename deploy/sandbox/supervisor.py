@@ -7,7 +7,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass, field
 
 from deploy.sandbox import frames
@@ -85,6 +85,13 @@ def limit_from_text(ended: Ended, messages: Iterable[str], made: Callable[[], fl
     # The same words are said of a pipe that is empty: only a fork that fails is a limit.
     refused = NO_THREAD in told or ("fork" in told and any(word in told for word in PROCESS_WORDS))
     return "processes" if refused and (ended.crowd >= NEARLY or made() >= NEARLY) else None
+
+
+def room(name: str, data: Mapping[str, Sized], output: int) -> int:
+    """How many bytes more of a pipe are kept: the report has a limit of its own, both outputs have one together."""
+    if name == "report":
+        return MAX_REPORT - len(data["report"])
+    return output - len(data["stdout"]) - len(data["stderr"])
 
 
 def made_since(standby: Standby, limits: Limits) -> float:
@@ -168,11 +175,9 @@ class _Watch:
     def _read(self, name: str) -> bool:
         """Take one chunk; True at the end of the stream."""
         chunk = os.read(self.standby.reads[name], CHUNK)
-        room = MAX_REPORT - len(self.data["report"])
-        if name != "report":
-            room = self.limits.output - len(self.data["stdout"]) - len(self.data["stderr"])
-        self.data[name] += chunk[:room]
-        if len(chunk) > room:
+        left = room(name, self.data, self.limits.output)
+        self.data[name] += chunk[:left]
+        if len(chunk) > left:
             self.ended.limit = self.ended.limit or "output"
         return not chunk
 
@@ -275,7 +280,7 @@ def _others() -> int:
 
 def _fullness(folder: str) -> float:
     try:
-        room = os.statvfs(folder)
+        volume = os.statvfs(folder)
     except OSError:
         return 0.0
-    return 1 - room.f_bavail / room.f_blocks if room.f_blocks else 0.0
+    return 1 - volume.f_bavail / volume.f_blocks if volume.f_blocks else 0.0

@@ -49,7 +49,7 @@ def test_a_value_is_equal_to_itself_however_it_stands_in_the_file(value: Any) ->
 
 
 def changed(body: str) -> str:
-    return control.changed(body, "TOKEN")[0]
+    return control.changed(ast.parse(body), "TOKEN")[0]
 
 
 def test_a_changed_test_fails_with_the_token_at_its_end() -> None:
@@ -157,7 +157,7 @@ def test_all_uses_of_a_shared_literal_are_changed_once() -> None:
     ],
 )
 def test_what_is_no_test_does_not_end_in_the_token(source: str) -> None:
-    text, names = control.changed(source, "TOKEN")
+    text, names = control.changed(ast.parse(source), "TOKEN")
     assert not names
     assert "TOKEN" not in text
 
@@ -259,8 +259,8 @@ def test_what_compares_to_something_else_than_truth_is_left_to_itself() -> None:
 
 
 def test_a_matcher_is_believed_only_where_the_tests_name_it() -> None:
-    assert control.matchers("from unittest.mock import ANY\nx = ANY\n") == {"_ANY"}
-    assert control.matchers("class Even:\n    def __eq__(self, other):\n        return True\n") == {"Even"}
+    assert control.matchers(ast.parse("from unittest.mock import ANY\nx = ANY\n")) == {"_ANY"}
+    assert control.matchers(ast.parse("class Even:\n    def __eq__(self, other):\n        return True\n")) == {"Even"}
     witness = Witness(["_ANY"])
     assert witness.compare(([1, 2], [ANY, 2]), ("==",))
     assert not witness.lied
