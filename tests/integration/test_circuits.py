@@ -122,15 +122,28 @@ async def test_failures_of_all_workers_count_together(worker: Worker, database: 
 async def test_of_twenty_that_race_for_the_probe_one_gets_it(
     worker: Worker, clock: Clock, database: Database, name: str
 ) -> None:
-    first, second = worker("first"), worker("second")
-    await fail(first, name)
+    workers = [worker(f"worker {number}") for number in range(4)]
+    await fail(workers[0], name)
     clock.move(5)
+    # All have seen that it is due, so that their transactions begin together.
+    assert [await each.wait(name) for each in workers] == [None] * 4
 
-    permits = await asyncio.gather(*(each.permit(name) for each in (first, second) for _ in range(10)))
+    permits = await asyncio.gather(*(each.permit(name) for each in workers for _ in range(5)))
 
     assert sorted(type(each).__name__ for each in permits) == ["Blocked"] * 19 + ["Permit"]
     assert Permit(probe=True) in permits
     assert (await row_of(database, name)).state == "half-open"
+
+
+async def test_failures_that_are_told_at_once_are_all_counted(worker: Worker, database: Database, name: str) -> None:
+    workers = [worker(f"worker {number}") for number in range(4)]
+    for each in workers:
+        await each.permit(name)
+
+    await asyncio.gather(*(each.report(name, FAILURE) for each in workers))
+
+    row = await row_of(database, name)
+    assert (row.failures, row.recent) == (4, "ffff")
 
 
 async def test_a_probe_that_is_answered_lets_both_go_on(worker: Worker, clock: Clock, name: str) -> None:
