@@ -229,11 +229,10 @@ async def test_work_under_way_is_no_finding(gateway_url: str, token: Token, data
             await asyncio.gather(*(spend(database, task, f"develop/{number}") for number in range(4)))
             await finish(database, task)
 
-    async with client(gateway_url, token("developer", tenant)) as http:
-        watching = asyncio.create_task(watch())
+    async with client(gateway_url, token("developer", tenant)) as http, asyncio.TaskGroup() as beside:
+        beside.create_task(watch())
         await asyncio.gather(*(work(http) for _ in range(3)))
         done.set()
-        await watching
 
     assert len(reports) > 1
     assert [each["findings"] for each in reports if each["findings"]] == []

@@ -23,10 +23,15 @@ def price(tokens: int) -> int:
     return 2 * tokens
 
 
+async def waits(database: Database, task: dict[str, Any]) -> bool:
+    """Whether a task that asks for admission is queued; else it is admitted now."""
+    asking = AgentTaskInput(task_id=UUID(task["task_id"]), tenant=task["tenant"])
+    return bool(await Accounts(database, price).admit(asking))
+
+
 async def admit(database: Database, task: dict[str, Any]) -> None:
     """Admit a task; there must be room for it."""
-    queued = await Accounts(database, price).admit(AgentTaskInput(task_id=UUID(task["task_id"]), tenant=task["tenant"]))
-    assert queued is None
+    assert not await waits(database, task)
 
 
 async def admitted_task(http: httpx.AsyncClient, database: Database, **changes: Any) -> dict[str, Any]:
