@@ -2,10 +2,11 @@
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field
-from sqlalchemy import Select, select
+from sqlalchemy import Select, case, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
@@ -13,13 +14,17 @@ from gateway.authorisation import EVERY_TENANT
 from gateway.operations import answer
 from gateway.services import Call
 from schema.anchor import read_anchors
-from schema.audit import MAX_TEXT, ChainedRecord
+from schema.audit import MAX_TEXT, ListedRecord
 from schema.audit_check import ChainReport, check_chain
 from schema.messages.base import Message
 from schema.tables import audit_records
 from schema.texts import storable
 
 MAX_SEQUENCE = 2**63 - 1
+
+_TIMES = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+_AT = case((audit_records.c.at.between(*_TIMES), audit_records.c.at)).label("at")
+"""None where no `datetime` can be made of it, as of infinity: the other records, and what it says, are shown still."""
 
 Sought = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(storable)]
 
@@ -41,7 +46,7 @@ class AuditQuery(Message):
 class AuditPage(Message):
     """One page of records, in the order that was asked for."""
 
-    items: tuple[ChainedRecord, ...]
+    items: tuple[ListedRecord, ...]
     next_cursor: int | None
 
 
@@ -51,7 +56,7 @@ async def list_records(call: Call) -> Response:
     async with _connection(call) as connection:
         found = await connection.execute(_select(call.tenant, query).limit(query.limit + 1))
         rows = found.all()
-    items = tuple(ChainedRecord.model_construct(**row._mapping) for row in rows[: query.limit])
+    items = tuple(ListedRecord.model_construct(**row._mapping) for row in rows[: query.limit])
     return answer(AuditPage(items=items, next_cursor=items[-1].sequence if len(rows) > query.limit else None))
 
 
@@ -71,7 +76,7 @@ def _connection(call: Call) -> AbstractAsyncContextManager[AsyncConnection]:
 
 def _select(tenant: str, query: AuditQuery) -> Select[tuple[object, ...]]:
     columns = audit_records.c
-    wanted = select(audit_records).where(columns.tenant == tenant)
+    wanted = select(*(_AT if column.name == "at" else column for column in columns)).where(columns.tenant == tenant)
     for name in ("actor", "action", "object", "outcome"):
         value = getattr(query, name)
         if value is not None:

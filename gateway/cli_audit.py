@@ -17,7 +17,7 @@ from gateway.client import CliError, ExitCode, GatewayClient
 from gateway.ocsf import event_of
 from gateway.terminal import console, line, plain, print_table
 from schema.anchor import read_anchors
-from schema.audit import ChainedRecord
+from schema.audit import ListedRecord
 from schema.audit_check import ChainReport, all_intact, chains_of, check_chain
 from schema.database import Database
 from schema.settings import Settings
@@ -53,7 +53,7 @@ def list_records(
     if as_json:
         print(json.dumps(page))
     else:
-        print_table(console(), _table(ChainedRecord.model_validate(record) for record in page["items"]))
+        print_table(console(), _table(ListedRecord.model_validate(record) for record in page["items"]))
 
 
 @app.command("export")
@@ -118,10 +118,10 @@ def _show(report: ChainReport) -> None:
         print(f"  {line(finding.message)}")
 
 
-def _records(client: GatewayClient, after: int | None, **query: Any) -> Iterator[ChainedRecord]:
+def _records(client: GatewayClient, after: int | None, **query: Any) -> Iterator[ListedRecord]:
     while after is not None:
         page = client.get(PATH, limit=PAGE, after=after, **query)
-        yield from (ChainedRecord.model_validate(record) for record in page["items"])
+        yield from (ListedRecord.model_validate(record) for record in page["items"])
         after = page["next_cursor"]
 
 
@@ -129,14 +129,14 @@ def _query(**given: Any) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _table(records: Iterator[ChainedRecord]) -> Table:
+def _table(records: Iterator[ListedRecord]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("record", "at", "who", "role", "what", "on what", "outcome", "why"):
         table.add_column(name, no_wrap=name in ("record", "at", "outcome"), overflow="fold")
     for record in records:
         table.add_row(
             str(record.sequence),
-            record.at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+            record.at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if record.at else "unreadable",
             plain(line(record.actor)),
             plain(record.role or ""),
             plain(line(record.action)),

@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 from typing import Any
 
-from schema.audit import ChainedRecord
+from schema.audit import ListedRecord
 
 VERSION = "1.3.0"
 CATEGORY = (6, "Application Activity")
@@ -26,13 +26,14 @@ ADDRESS_ACTION = "authenticate"
 """Its object is the client's address."""
 
 
-def event_of(record: ChainedRecord) -> dict[str, Any]:
+def event_of(record: ListedRecord) -> dict[str, Any]:
     """One event; what OCSF has no place for, the chain's hashes among it, is under `unmapped`."""
     failed = record.outcome in _FAILURES
     activity = _BY_VERB.get(record.action.rpartition(".")[2], _OTHER)
     severity, status = (_LOW, _FAILURE) if failed else (_INFORMATIONAL, _SUCCESS)
     event = {
-        "time": int(record.at.timestamp() * 1000),
+        # OCSF demands one; `original_time` says where there is none.
+        "time": int(record.at.timestamp() * 1000) if record.at else 0,
         "category_uid": CATEGORY[0],
         "category_name": CATEGORY[1],
         "class_uid": CLASS[0],
@@ -57,21 +58,21 @@ def event_of(record: ChainedRecord) -> dict[str, Any]:
     return {name: value for name, value in event.items() if value is not None}
 
 
-def _message_of(record: ChainedRecord) -> str:
+def _message_of(record: ListedRecord) -> str:
     return " ".join(filter(None, (record.actor, record.action, record.object, record.outcome)))
 
 
-def _user_of(record: ChainedRecord) -> dict[str, Any]:
+def _user_of(record: ListedRecord) -> dict[str, Any]:
     user: dict[str, Any] = {"uid": record.actor, "name": record.actor, "org": {"uid": record.tenant}}
     return user | ({"groups": [{"name": record.role}]} if record.role else {})
 
 
-def _api_of(record: ChainedRecord) -> dict[str, Any]:
+def _api_of(record: ListedRecord) -> dict[str, Any]:
     api: dict[str, Any] = {"operation": record.action, "service": {"name": "golden"}}
     return api | ({"request": {"uid": record.request_id}} if record.request_id else {})
 
 
-def _source_of(record: ChainedRecord) -> dict[str, str]:
+def _source_of(record: ListedRecord) -> dict[str, str]:
     """Where it came from; only failed authentications are recorded with their address."""
     if record.action != ADDRESS_ACTION or record.object is None:
         return {"svc_name": "golden"}
@@ -81,7 +82,7 @@ def _source_of(record: ChainedRecord) -> dict[str, str]:
         return {"name": record.object}
 
 
-def _metadata_of(record: ChainedRecord) -> dict[str, Any]:
+def _metadata_of(record: ListedRecord) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "version": VERSION,
         "product": {"name": "Golden", "vendor_name": "Golden"},
@@ -90,6 +91,6 @@ def _metadata_of(record: ChainedRecord) -> dict[str, Any]:
         "uid": f"{record.tenant}/{record.sequence}",
         "sequence": record.sequence,
         "tenant_uid": record.tenant,
-        "original_time": record.at.isoformat(),
+        "original_time": record.at.isoformat() if record.at else "unreadable",
     }
     return metadata | ({"correlation_uid": record.trace_id} if record.trace_id else {})

@@ -62,14 +62,24 @@ class AuditRecord(Message):
     digest: TextRef | None = None
 
 
-class ChainedRecord(AuditRecord):
-    """A record in its place; the database gives it place and time. `sequence` counts from 1 without gaps."""
+class ListedRecord(AuditRecord):
+    """A record in its place, as it is shown to whoever may read it. `sequence` counts from 1 without gaps.
+
+    Attributes:
+        at: none where there is no time that the calendar has. Golden writes no such record: somebody changed it.
+    """
 
     tenant: str
     sequence: int
-    at: datetime
+    at: datetime | None
     previous: TextRef
     hash: TextRef
+
+
+class ChainedRecord(ListedRecord):
+    """A record as it was written: the database gave it place and time."""
+
+    at: datetime
 
 
 class Head(Message):

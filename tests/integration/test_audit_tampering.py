@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,17 @@ from typer.testing import CliRunner, Result
 from gateway.anchoring import Anchoring
 from gateway.audit import AuditLog
 from gateway.cli import app
+from gateway.tokens import issue_token
 from schema import audit_check
 from schema.anchor import AnchorFile, read_anchors
 from schema.audit import AuditRecord, append, read_heads
 from schema.audit_check import ChainReport, check_chain
 from schema.database import Database
 from schema.settings import Settings
+from tests.integration.conftest import running_gateway
 from tests.support import tampering
-from tests.support.http import tenant_name
-from tests.support.parts import running_postgres
+from tests.support.http import client, tenant_name
+from tests.support.parts import free_port, running_postgres
 from tests.support.tampering import ANCHORED, LENGTH, TAMPERINGS, Tampering
 
 
@@ -242,6 +245,19 @@ class TestCommand:
         result = await verify()
 
         assert "cannot read the database" in str(result.exception)
+
+
+@pytest.mark.parametrize("at", ["infinity", "-infinity", "12000-01-01", "0044-03-15 BC", None])
+async def test_a_record_without_a_time_is_listed_like_the_others_and_says_so(ledger: Ledger, at: str | None) -> None:
+    tenant = await ledger.write()
+    await ledger.tamper(tampering.at_time(at), tenant)
+    settings = ledger.settings.model_copy(update={"gateway_port": free_port()})
+    holder = issue_token(settings, sub="auditor", role="operator", tenant=tenant, ttl=timedelta(hours=1))
+    async with running_gateway(settings), client(settings.gateway_url, holder) as http:
+        answer = await http.get("/v1/audit", params={"limit": LENGTH})
+
+    shown = [(record["sequence"], record["actor"], record["at"] is None) for record in answer.json()["items"]]
+    assert shown == [(number, f"actor {number}", number == 4) for number in range(1, LENGTH + 1)]
 
 
 async def verify(*arguments: str) -> Result:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.ocsf import event_of
-from schema.audit import GENESIS, ChainedRecord
+from schema.audit import GENESIS, ChainedRecord, ListedRecord
 from schema.messages.base import Message
 
 RECORD = ChainedRecord(
@@ -140,3 +140,10 @@ def test_a_record_of_the_least_is_an_event_too() -> None:
 
     assert isinstance(least, ChainedRecord)
     assert_valid(event_of(least))
+
+
+def test_a_record_without_a_time_says_so() -> None:
+    event = event_of(ListedRecord(**{**RECORD.model_dump(), "at": None}))
+
+    assert_valid(event)
+    assert (event["time"], event["metadata"]["original_time"]) == (0, "unreadable")
