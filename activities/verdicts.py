@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import BigInteger, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.accounts import Accounts, lock_account
@@ -115,10 +115,16 @@ async def _result(connection: AsyncConnection, finish: FinishInput, micro_usd: i
 
 async def _calls(connection: AsyncConnection, task_id: UUID) -> tuple[dict[str, RoleTokens], dict[str, str], bool]:
     """Tokens by role, the prompt version each role was asked with, and whether every call had a price."""
+    estimate = case((model_calls.c.state == "uncertain", model_calls.c.reserved_tokens))
     rows = await connection.execute(
         select(
             model_calls.c.role,
-            func.coalesce(func.sum(model_calls.c.input_tokens), 0).label("input"),
+            # What nobody knows was charged at its estimate.
+            func.sum(
+                case((uncertain, model_calls.c.reserved_tokens), else_=func.coalesce(model_calls.c.input_tokens, 0))
+            )
+            .cast(BigInteger)
+            .label("input"),
             func.coalesce(func.sum(model_calls.c.output_tokens), 0).label("output"),
             func.max(model_calls.c.prompt_version).label("version"),
             func.bool_and((model_calls.c.state != "settled") | model_calls.c.micro_usd.is_not(None)).label("priced"),

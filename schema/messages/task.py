@@ -196,7 +196,7 @@ class StepView(Message):
     """A step's progress. `step` is its stable id, for example `develop/2`."""
 
     step: str
-    state: Literal["running", "done", "failed", "cancelled"]
+    state: Literal["running", "done", "failed", "cancelled", "parked"]
     started_at: datetime
     ended_at: datetime | None = None
     detail: str = ""

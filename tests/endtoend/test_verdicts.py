@@ -106,11 +106,12 @@ async def test_the_best_candidate_is_repaired_with_its_failing_output(
 
 
 async def test_one_developers_nonsense_is_one_lost_candidate(golden: Golden, provider: Provider) -> None:
-    provider.script("one lost", Script(developer=["no json", "no json", "no json", files(work=GOOD)]))
-    result = await golden.result(await golden.submit(spec("one lost", candidates=1, repair_rounds=0)))
-    assert result["state"] == "failed"
-    assert result["reason"] == "the model's answers for step develop/1 were not usable"
-    assert result["tokens"]["developer"] == {"input": 300, "output": 60}
+    # Whichever of the two asks first gets the nonsense, and asks again for more of it.
+    script = Script(developer=[files(work=GOOD), *["no json"] * 3])
+    provider.script("one lost", script)
+    result = await golden.result(await golden.submit(spec("one lost", candidates=2)))
+    assert result["state"] == "accepted"
+    assert result["tokens"]["developer"] == {"input": 400, "output": 80}
 
 
 async def test_an_invalid_answer_is_asked_again_with_the_error_named(golden: Golden, provider: Provider) -> None:
@@ -156,16 +157,11 @@ async def test_a_provider_that_fails_for_a_while_costs_nothing_and_loses_nothing
     assert result["tokens"]["developer"] == {"input": 100, "output": 20}
 
 
-async def test_an_invalid_answer_with_what_no_database_holds_is_one_lost_candidate(
-    golden: Golden, provider: Provider
-) -> None:
+async def test_an_invalid_answer_with_what_no_database_holds_is_asked_again(golden: Golden, provider: Provider) -> None:
     key = '{"files": [{"path": "f.py", "content": 1, "\\u0000": 1}]}'
-    provider.script("unstorable", Script(developer=["nonsense \u0000", "nonsense \ud800", key]))
+    provider.script("unstorable", Script(developer=["nonsense \u0000", key, files(work=GOOD)]))
     result = await golden.result(await golden.submit(spec("unstorable")))
-    assert (result["state"], result["reason"]) == (
-        "failed",
-        "the model's answers for step develop/1 were not usable",
-    )
+    assert result["state"] == "accepted"
     assert result["tokens"]["developer"] == {"input": 300, "output": 60}
 
 
@@ -184,13 +180,6 @@ async def test_a_provider_that_answers_without_an_answer_is_unavailable(golden: 
     provider.script("no choices", Script(developer=[Fault(200), files(work=GOOD)]))
     result = await golden.result(await golden.submit(spec("no choices")))
     assert result["state"] == "accepted"
-
-
-async def test_a_budget_too_small_for_the_work_fails_the_task_and_says_so(golden: Golden, provider: Provider) -> None:
-    provider.script("too small", Script(developer=[files(work=GOOD)]))
-    result = await golden.result(await golden.submit(spec("too small", budget_tokens=1_000)))
-    assert result["state"] == "failed"
-    assert result["reason"] == "budget: too few tokens were left for step plan"
 
 
 async def test_the_story_is_told_in_order_and_ends_with_the_verdict(golden: Golden, provider: Provider) -> None:
