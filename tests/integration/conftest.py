@@ -89,6 +89,14 @@ async def gateway_url(settings: Settings, temporal_client: Client) -> AsyncItera
         yield settings.gateway_url
 
 
+@pytest_asyncio.fixture(scope="session")
+async def other_url(settings: Settings, gateway_url: str) -> AsyncIterator[str]:
+    """A second replica of the gateway."""
+    other = settings.model_copy(update={"gateway_port": free_port()})
+    async with running_gateway(other):
+        yield other.gateway_url
+
+
 @pytest.fixture(scope="session")
 def token(settings: Settings) -> Token:
     """`token(role, tenant)`: a token for `sub` (the role's name unless said otherwise)."""

@@ -1,85 +1,15 @@
 """Hundreds of tokens that nobody may believe, each a good one with one thing wrong, signed with the right key."""
 
 import base64
-import hashlib
-import hmac
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from schema.keys import SigningKey, public_jwk
-
-GONE = object()
-"""A member that is left out."""
-
-Changes = dict[str, Any]
-
-
-def segment(content: bytes | str) -> str:
-    """base64url without padding."""
-    raw = content.encode() if isinstance(content, str) else content
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-@dataclass(frozen=True)
-class Forge:
-    """Makes tokens with the right key, at a given time in seconds."""
-
-    key: SigningKey
-    now: int
-
-    def header(self, **changes: Any) -> Changes:
-        """A good header with some members changed."""
-        return changed({"alg": "EdDSA", "typ": "JWT", "kid": self.key.kid}, changes)
-
-    def claims(self, **changes: Any) -> Changes:
-        """Good claims with some changed."""
-        good = {"iss": "golden", "aud": "golden", "sub": "ann", "role": "developer", "tenant": "t1", "jti": "1"}
-        return changed({**good, "iat": self.now, "exp": self.now + 600}, changes)
-
-    def token(self, header: Changes | None = None, claims: Changes | None = None) -> str:
-        """A token of a good header and good claims with some changed."""
-        return self.sign(json.dumps(self.header(**(header or {}))), json.dumps(self.claims(**(claims or {}))))
-
-    def sign(self, header: str | bytes, body: str | bytes, key: Ed25519PrivateKey | None = None) -> str:
-        """A token of whatever bytes."""
-        message = f"{segment(header)}.{segment(body)}"
-        return f"{message}.{segment((key or self.key.private).sign(message.encode()))}"
-
-    def mac(self, alg: str, secret: bytes) -> str:
-        """A token whose signature is an HMAC."""
-        message = f"{segment(json.dumps(self.header(alg=alg)))}.{segment(json.dumps(self.claims()))}"
-        digest = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}[alg]
-        return f"{message}.{segment(hmac.new(secret, message.encode(), digest).digest())}"
-
-
-def changed(values: Changes, changes: Changes) -> Changes:
-    """`values` with `changes`, without what is `GONE`."""
-    return {name: value for name, value in {**values, **changes}.items() if value is not GONE}
-
-
-def good_tokens(forge: Forge) -> dict[str, str]:
-    """Controls: what the same forge makes with nothing wrong, to the edges of what is allowed."""
-    now = forge.now
-    return {
-        "as it is": forge.token(),
-        "spaces in the JSON": forge.sign(json.dumps(forge.header(), indent=2), json.dumps(forge.claims(), indent=1)),
-        "typ at+jwt": forge.token({"typ": "at+jwt"}),
-        "typ in upper case": forge.token({"typ": "AT+JWT"}),
-        "typ as a media type": forge.token({"typ": "application/at+jwt"}),
-        "nbf now": forge.token(claims={"nbf": now}),
-        "a clock 29 s behind": forge.token(claims={"iat": now + 29, "nbf": now + 29}),
-        "expired 29 s ago": forge.token(claims={"iat": now - 600, "exp": now - 29}),
-        "a year long": forge.token(claims={"exp": now + 365 * 86_400}),
-        "for the platform": forge.token(claims={"tenant": "*", "role": "admin"}),
-        "a subject of 200 characters": forge.token(claims={"sub": "é" * 200}),
-        "a subject with a blank letter in it": forge.token(claims={"sub": "ann\u3164"}),
-        "a claim that nobody knows": forge.token(claims={"scope": "read"}),
-    }
+from schema.keys import public_jwk
+from tests.support.forge import GONE, Forge, segment
 
 
 def bad_tokens(forge: Forge) -> dict[str, str]:
@@ -98,6 +28,15 @@ NONES = ("none", "None", "NONE", "nOnE", "noNe", " none", "none ", "none\n", "",
 ALGORITHMS = ("HS256", "HS384", "HS512", "RS256", "PS256", "ES256", "ES256K", "ES384", "Ed448", "EdDSA ", "eddsa",
               "EDDSA", "dir", "A128KW", "RSA-OAEP", "PBES2-HS256+A128KW", "Ed25519")  # fmt: skip
 NOT_TEXTS: tuple[Any, ...] = (None, True, False, 0, 1, 1.5, [], ["EdDSA"], {}, {"a": 1})
+TYPES = ("", "JWE", "JWS", "JOSE", "id_token", "logout+jwt", "dpop+jwt", "JWT ", "at-jwt")
+NUMBERS = (0, -1, 10**13, 10**18, 10**60, 2**63, 253_402_300_800)
+LITERALS = ("1e400", "-1e400", "NaN", "Infinity", "-Infinity", "1e3", "1E10", "٢", "01", "+1", "0x10", "1_0")
+STRANGE_MEMBERS: dict[str, Any] = {
+    "jku": "http://127.0.0.1:1/keys", "x5u": "http://127.0.0.1:1/chain", "x5c": ["MIIB"], "x5t": "abc",
+    "x5t#S256": "abc", "cty": "JWT", "zip": "DEF", "b64": False, "enc": "A256GCM", "apu": "x", "p2c": 10**9,
+    "p2s": "x", "iv": "x", "tag": "x", "nonce": "x", "url": "http://127.0.0.1:1/", "iss": "golden",
+    "__proto__": {}, "ALG": "none", "Alg": "none", "": "x",
+}  # fmt: skip
 
 
 def _headers(forge: Forge) -> Named:
@@ -107,46 +46,9 @@ def _headers(forge: Forge) -> Named:
     for kid in (*NOT_TEXTS[:8], GONE, "", "unknown", "../../etc/passwd", "' OR 1=1 --", "\x00", "a" * 201, "é", "*"):
         yield f"kid {_shown(kid)}", forge.token({"kid": kid})
     yield "kid with a space after it", forge.token({"kid": forge.key.kid + " "})
-    for kind in (
-        *NOT_TEXTS[:8],
-        GONE,
-        "",
-        "JWE",
-        "JWS",
-        "JOSE",
-        "id_token",
-        "logout+jwt",
-        "dpop+jwt",
-        "JWT ",
-        "at-jwt",
-    ):
+    for kind in (*NOT_TEXTS[:8], GONE, *TYPES):
         yield f"typ {_shown(kind)}", forge.token({"typ": kind})
-    for name, value in {
-        "jwk": jwk,
-        "jku": "http://127.0.0.1:1/keys",
-        "x5u": "http://127.0.0.1:1/chain",
-        "x5c": ["MIIB"],
-        "x5t": "abc",
-        "x5t#S256": "abc",
-        "cty": "JWT",
-        "zip": "DEF",
-        "b64": False,
-        "enc": "A256GCM",
-        "epk": jwk,
-        "apu": "x",
-        "p2c": 10**9,
-        "p2s": "x",
-        "iv": "x",
-        "tag": "x",
-        "nonce": "x",
-        "url": "http://127.0.0.1:1/",
-        "iss": "golden",
-        "exp": forge.now + 600,
-        "__proto__": {},
-        "ALG": "none",
-        "Alg": "none",
-        "": "x",
-    }.items():
+    for name, value in {"jwk": jwk, "epk": jwk, "exp": forge.now + 600, **STRANGE_MEMBERS}.items():
         yield f"header {name or 'without a name'}", forge.token({name: value})
     for crit in ([], ["exp"], ["b64"], ["unknown"], ["alg"], "exp", None, [1], True):
         yield f"crit {_shown(crit)}", forge.token({"crit": crit, "exp": forge.now, "b64": True, "unknown": 1})
@@ -176,38 +78,10 @@ def _claims(forge: Forge) -> Named:
 def _times(forge: Forge) -> Named:
     now = forge.now
     for name in ("iat", "exp", "nbf"):
-        absurd: tuple[Any, ...] = (
-            None,
-            True,
-            False,
-            "",
-            str(now),
-            f"{now}.0",
-            [now],
-            {},
-            now + 0.5,
-            float(now),
-            0,
-            -1,
-            -now,
-            10**13,
-        )
-        for value in (*absurd, 10**18, 10**60, 2**63, 253_402_300_800):
+        absurd: tuple[Any, ...] = (None, True, False, "", str(now), f"{now}.0", [now], {}, now + 0.5, float(now), -now)
+        for value in (*absurd, *NUMBERS):
             yield f"{name} {_shown(value)}", forge.token(claims={name: value})
-        for literal in (
-            "1e400",
-            "-1e400",
-            "NaN",
-            "Infinity",
-            "-Infinity",
-            "1e3",
-            "1E10",
-            "٢",
-            "01",
-            "+1",
-            "0x10",
-            "1_0",
-        ):
+        for literal in LITERALS:
             body = json.dumps(forge.claims(**{name: "HERE"})).replace('"HERE"', literal)
             yield f"{name} {literal}", forge.sign(json.dumps(forge.header()), body)
     yield "no iat", forge.token(claims={"iat": GONE})

@@ -19,7 +19,8 @@ from gateway.token_rules import own_rules
 from gateway.tokens import issue_token, write_local_token
 from schema.keys import ensure_signing_key, public_jwk, thumbprint
 from schema.settings import Settings
-from tests.support.bad_tokens import Forge, bad_tokens, good_tokens
+from tests.support.bad_tokens import bad_tokens
+from tests.support.forge import Forge, good_tokens
 
 NOW = 1_800_000_000
 """When the forged tokens are made and read."""

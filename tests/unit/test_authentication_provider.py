@@ -12,11 +12,10 @@ import jwt
 import pytest
 from pydantic import ValidationError
 
-from gateway import jwks_cache
 from gateway.app import check_exposure
 from gateway.authorisation import Principal
 from gateway.jwks import MAX_KEYS, parse_jwks
-from gateway.jwks_cache import MAX_BYTES, RETRY_SECONDS, STALE_SECONDS, FetchFailed, JwksCache, fetch
+from gateway.jwks_cache import JwksCache
 from gateway.strict_json import Malformed
 from gateway.token_keys import KeyFolder
 from gateway.token_reader import Issuer, Refused, TokenReader, UnknownKey
@@ -24,8 +23,8 @@ from gateway.token_rules import own_rules, provider_rules
 from schema.errors import SettingsError
 from schema.keys import ensure_signing_key, public_jwk
 from schema.settings import ASYMMETRIC_ALGORITHMS, Settings
-from tests.support.bad_tokens import Forge, bad_tokens
-from tests.support.clock import Clock
+from tests.support.bad_tokens import bad_tokens
+from tests.support.forge import Forge
 from tests.support.identity import ISSUER, IdentityProvider, identity_provider, jwk_of, new_key, provider_claims
 
 
@@ -39,16 +38,6 @@ def provider() -> Iterator[IdentityProvider]:
 @pytest.fixture
 def settings(tmp_path: Path, provider: IdentityProvider) -> Settings:
     return Settings(home=tmp_path, issuer=ISSUER, jwks_url=provider.url)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def cache(settings: Settings, clock: Clock) -> JwksCache:
-    return JwksCache(settings, clock=clock)
 
 
 def reader_of(settings: Settings, cache: JwksCache) -> TokenReader:
@@ -86,7 +75,7 @@ class TestKeys:
         assert kept(*members) == {member["kid"]: member["kid"] for member in members}
 
     def test_a_token_names_its_keys_algorithm_and_no_other(
-        self, settings: Settings, provider: IdentityProvider, cache: JwksCache
+        self, settings: Settings, provider: IdentityProvider
     ) -> None:
         _, key = provider.private["k1"]
         provider.private["k1"] = ("PS256", key)
@@ -252,110 +241,6 @@ class TestClaims:
         bad = bad_tokens(Forge(ensure_signing_key(settings.keys_folder), now))
 
         assert [name for name, token in bad.items() if not isinstance(reader.read(token), Refused)] == []
-
-
-class TestFetching:
-    async def test_a_new_key_is_found_and_a_withdrawn_one_dropped(
-        self, settings: Settings, provider: IdentityProvider, cache: JwksCache, clock: Clock
-    ) -> None:
-        await cache.refresh()
-        provider.add("k2", "ES256")
-        provider.withdraw("k1")
-        assert (cache.find("k1") is None, cache.find("k2") is None) == (False, True)
-
-        clock.now += RETRY_SECONDS
-        await cache.refresh()
-
-        assert (cache.find("k1") is None, cache.find("k2") is None) == (True, False)
-
-    async def test_unknown_keys_have_it_fetched_every_few_seconds_and_not_more(
-        self, provider: IdentityProvider, cache: JwksCache, clock: Clock
-    ) -> None:
-        for _ in range(50):
-            await cache.refresh()
-        assert provider.asked == 1
-        clock.now += RETRY_SECONDS
-        await asyncio.gather(*(cache.refresh() for _ in range(50)))
-        assert provider.asked == 2
-
-    async def test_callers_at_once_wait_for_one_fetch_and_one_that_leaves_ends_it_for_none(
-        self, provider: IdentityProvider, cache: JwksCache
-    ) -> None:
-        provider.answering.clear()
-        first, *others = [asyncio.create_task(cache.refresh()) for _ in range(20)]
-        await asyncio.sleep(0)
-        first.cancel()
-        provider.answering.set()
-        await asyncio.gather(*others)
-
-        assert cache.find("k1") is not None
-        assert provider.asked == 1
-
-    async def test_through_an_outage_the_old_keys_are_kept_but_not_for_ever(
-        self, provider: IdentityProvider, cache: JwksCache, clock: Clock
-    ) -> None:
-        await cache.refresh()
-        provider.status = 500
-        clock.now += STALE_SECONDS
-        await cache.refresh()
-        assert (cache.usable, cache.find("k1") is None) == (True, False)
-
-        clock.now += RETRY_SECONDS
-        await cache.refresh()
-        assert (cache.usable, cache.find("k1") is None) == (False, True)
-
-        provider.status = 200
-        clock.now += RETRY_SECONDS
-        await cache.refresh()
-        assert cache.find("k1") is not None
-
-    @pytest.mark.parametrize(
-        "change",
-        [
-            {"content": b" " * (MAX_BYTES + 1)},
-            {"content": b'{"keys": []}'},
-            {"content": b"not JSON"},
-            {"status": 302, "headers": {"Location": "/other"}},
-            {"status": 404},
-            {"headers": {"Content-Encoding": "gzip"}},
-        ],
-        ids=["huge", "empty", "no JSON", "elsewhere", "gone", "compressed"],
-    )
-    async def test_an_answer_that_is_no_key_set_changes_nothing(
-        self, change: dict[str, Any], provider: IdentityProvider, cache: JwksCache, clock: Clock
-    ) -> None:
-        await cache.refresh()
-        for name, value in change.items():
-            setattr(provider, name, value)
-        clock.now += RETRY_SECONDS
-        await cache.refresh()
-
-        assert provider.asked == 2
-        assert cache.find("k1") is not None
-
-    async def test_a_slow_answer_is_given_up(self, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(jwks_cache, "FETCH_SECONDS", 0.2)
-        provider.answering.clear()
-
-        with pytest.raises(FetchFailed, match="TimeoutError"):
-            await fetch(provider.url)
-
-    async def test_a_provider_that_is_not_there_is_told_as_such(self, settings: Settings) -> None:
-        cache = JwksCache(settings.model_copy(update={"jwks_url": "http://127.0.0.1:1/"}))
-        await cache.refresh()
-        assert not cache.usable
-
-    async def test_it_is_kept_fresh_without_anybody_asking(
-        self, settings: Settings, provider: IdentityProvider
-    ) -> None:
-        cache = JwksCache(settings.model_copy(update={"jwks_seconds": 1}))
-        running = asyncio.create_task(cache.run())
-        async with asyncio.timeout(20):
-            while cache.find("k1") is None:  # noqa: ASYNC110 (nothing else tells)
-                await asyncio.sleep(0.01)
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
 
 
 class TestSettings:

@@ -6,9 +6,9 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.unit.test_cli import AT, HOSTILE, TASK_ID, Golden, ScriptedGateway, problem, task
-from tests.unit.test_cli import gateway as gateway
-from tests.unit.test_cli import golden as golden
+from tests.support.scripted_gateway import AT, HOSTILE, TASK_ID, Golden, ScriptedGateway, problem, task
+from tests.support.scripted_gateway import gateway as gateway
+from tests.support.scripted_gateway import golden as golden
 
 BUDGET = {
     "tenant": "acme",

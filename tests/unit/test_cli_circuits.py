@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from tests.unit.test_cli import AT, HOSTILE, Golden, ScriptedGateway, problem
-from tests.unit.test_cli import gateway as gateway
-from tests.unit.test_cli import golden as golden
+from tests.support.scripted_gateway import AT, HOSTILE, Golden, ScriptedGateway, problem
+from tests.support.scripted_gateway import gateway as gateway
+from tests.support.scripted_gateway import golden as golden
 
 NAME = "openai:gpt-x@example.org"
 

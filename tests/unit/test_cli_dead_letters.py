@@ -10,9 +10,9 @@ import pytest
 from gateway.cli_dead_letters import Kind, State
 from gateway.dead_letters import LetterState
 from schema.messages.steps import LetterKind
-from tests.unit.test_cli import AT, HOSTILE, TASK_ID, Golden, ScriptedGateway, problem
-from tests.unit.test_cli import gateway as gateway
-from tests.unit.test_cli import golden as golden
+from tests.support.scripted_gateway import AT, HOSTILE, TASK_ID, Golden, ScriptedGateway, problem
+from tests.support.scripted_gateway import gateway as gateway
+from tests.support.scripted_gateway import golden as golden
 
 LETTER, OTHER = "01a20878-8a59-714e-a55c-d7849ff219ee", "01a20878-8a86-71b3-ada6-9a503a83b84b"
 ROUTE = "/v1/dead-letters"

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from gateway.cli_view import Story
 from schema.messages.task import TaskEvent, TaskView
-from tests.unit.test_cli import HOSTILE, STORY, TASK_ID, Golden, ScriptedGateway, sse, task
-from tests.unit.test_cli import gateway as gateway
-from tests.unit.test_cli import golden as golden
+from tests.support.scripted_gateway import HOSTILE, STORY, TASK_ID, Golden, ScriptedGateway, sse, task
+from tests.support.scripted_gateway import gateway as gateway
+from tests.support.scripted_gateway import golden as golden
 
 
 def _drawn(chunks: list[bytes], *, width: int = 120) -> str:
