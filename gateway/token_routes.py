@@ -3,11 +3,11 @@
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
-from sqlalchemy import Row, Select, and_, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
@@ -21,6 +21,7 @@ from gateway.services import Call
 from gateway.token_form import is_name
 from gateway.token_reader import LEEWAY_SECONDS
 from gateway.token_register import add_token, transaction
+from gateway.token_views import TokenView, holder_of, select_views, view_of_holder, view_of_row
 from gateway.tokens import check_subject, new_holder, parse_ttl, sign
 from schema.audit import payload_digest
 from schema.messages.base import Message
@@ -54,23 +55,6 @@ class TokenRequest(Message):
     role: Role
     tenant: str | None = None
     ttl: Annotated[str, AfterValidator(_check_ttl)] = "12h"
-
-
-class TokenView(Message):
-    """What is known of a token; never the token. Times are in seconds since 1970, as in the token.
-
-    Attributes:
-        issued_by: none for a token that was made offline and has been seen since.
-    """
-
-    jti: str
-    sub: str
-    role: str
-    tenant: str
-    iat: int
-    exp: int
-    issued_by: str | None = None
-    revoked_at: datetime | None = None
 
 
 class IssuedToken(TokenView):
@@ -126,7 +110,7 @@ async def issue(call: Call) -> Response:
     _check_tenant(call, request.tenant)
     async with transaction(call.services.database, call.tenant) as connection:
         holder = await _find_or_record(connection, call, request)
-    view = _view_of_holder(holder, call.principal.sub)
+    view = view_of_holder(holder, call.principal.sub)
     token = sign(call.services.settings, holder)
     return answer(IssuedToken(token=token, **view.model_dump()), 201)
 
@@ -134,14 +118,14 @@ async def issue(call: Call) -> Response:
 async def list_tokens(call: Call) -> Response:
     """The tenant's tokens, those recorded last first."""
     query = call.query(TokenQuery)
-    wanted = _select_views().where(tokens.c.tenant == call.tenant)
+    wanted = select_views().where(tokens.c.tenant == call.tenant)
     if query.sub is not None:
         wanted = wanted.where(tokens.c.sub == query.sub)
     async with transaction(call.services.database, call.tenant) as connection:
         if query.cursor is not None:
             wanted = wanted.where(tokens.c.arrival < await _arrival(connection, call, query.cursor))
         rows = (await connection.execute(wanted.order_by(tokens.c.arrival.desc()).limit(query.limit + 1))).all()
-    items = tuple(_view_of_row(row) for row in rows[: query.limit])
+    items = tuple(view_of_row(row) for row in rows[: query.limit])
     return answer(TokenPage(items=items, next_cursor=items[-1].jti if len(rows) > query.limit else None))
 
 
@@ -191,8 +175,8 @@ async def _find_or_record(connection: AsyncConnection, call: Call, request: Toke
         token_id = UUID(holder.jti)
         first = await claim_key(connection, call, route=ROUTE, key=key, digest=digest, task_id=token_id)
         if first is not None:
-            found = await connection.execute(_select_views().where(*_is(call.tenant, str(first))))
-            return _holder_of(_view_of_row(found.one()))
+            found = await connection.execute(select_views().where(*_is(call.tenant, str(first))))
+            return holder_of(view_of_row(found.one()))
     await add_token(connection, holder, issued_by=call.principal.sub)
     await record_act(connection, call, object=holder.jti, digest=digest)
     return holder
@@ -259,52 +243,3 @@ async def _arrival(connection: AsyncConnection, call: Call, cursor: str) -> int:
     if arrival is None:
         raise invalid([("cursor", "must be the next_cursor of another page")])
     return int(arrival)
-
-
-def _select_views() -> Select[Any]:
-    """Tokens, each with the time at which it was revoked in whatever way."""
-    revoked_at = (
-        select(func.min(revocations.c.revoked_at))
-        .where(
-            revocations.c.tenant == tokens.c.tenant,
-            or_(
-                revocations.c.jti == tokens.c.jti,
-                and_(
-                    revocations.c.issued_before > tokens.c.issued_at,
-                    or_(revocations.c.sub.is_(None), revocations.c.sub == tokens.c.sub),
-                ),
-            ),
-        )
-        .scalar_subquery()
-    )
-    return select(tokens, revoked_at.label("revoked_at"))
-
-
-def _view_of_row(row: Row[Any]) -> TokenView:
-    return TokenView(
-        jti=row.jti,
-        sub=row.sub,
-        role=row.role,
-        tenant=row.tenant,
-        iat=int(row.issued_at.timestamp()),
-        exp=int(row.expires_at.timestamp()),
-        issued_by=row.issued_by,
-        revoked_at=row.revoked_at,
-    )
-
-
-def _view_of_holder(holder: Principal, issued_by: str) -> TokenView:
-    return TokenView(
-        jti=holder.jti,
-        sub=holder.sub,
-        role=holder.role,
-        tenant=holder.tenant,
-        iat=holder.issued_at,
-        exp=holder.expires_at,
-        issued_by=issued_by,
-    )
-
-
-def _holder_of(view: TokenView) -> Principal:
-    role = cast(Role, view.role)
-    return Principal(sub=view.sub, role=role, tenant=view.tenant, jti=view.jti, issued_at=view.iat, expires_at=view.exp)
