@@ -7,6 +7,7 @@ import sys
 from activities.answer_json import AnswerRefused, check_storable
 from activities.answer_types import MAX_FILE_CHARACTERS, CandidateAnswer, FileAnswer
 from schema.messages.task import TaskSpec
+from schema.paths import check_workspace_path
 
 MAX_SEARCHED = 20_000
 """Characters: looking for the code's end in more than that would take the worker seconds."""
@@ -87,4 +88,12 @@ def _imports(tests: dict[str, str]) -> list[str]:
                 names += [alias.name.split(".")[0] for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.append(node.module.split(".")[0])
-    return [name for name in dict.fromkeys(names) if name not in known]
+    return [name for name in dict.fromkeys(names) if name not in known and _can_be_a_file(f"{name}.py")]
+
+
+def _can_be_a_file(path: str) -> bool:
+    try:
+        check_workspace_path(path)
+    except ValueError:
+        return False
+    return True

@@ -170,3 +170,9 @@ def test_plain_code_goes_where_the_tests_import_it_from() -> None:
     assert main_path(spec(files={"other.py": "", "work.py": ""})) == "work.py"
     assert main_path(spec(files={"only.py": ""}, tests={"test_a.py": f"import os\n{NO_IMPORT}"})) == "only.py"
     assert main_path(spec(files={}, tests={"test_a.py": f"import os, pytest\n{NO_IMPORT}"})) == "solution.py"
+
+
+def test_plain_code_goes_to_no_path_that_no_answer_may_name() -> None:
+    task = spec(files={}, tests={"test_a.py": f"import aux, {'x' * 300}\n{NO_IMPORT}"})
+
+    assert main_path(task) == "solution.py"
