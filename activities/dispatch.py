@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from activities.briefs import Material
 from activities.circuit import Outcome, Rules
-from activities.circuits import Blocked, Circuits, Permit
+from activities.circuits import Blocked, Circuits
 from activities.ledger import Call, Ledger, Usage
 from activities.models import Models, Question, RefusedCall, Reply
 from activities.prompts import prompt_version
@@ -65,30 +65,32 @@ class Dispatcher:
         """
         failed: ModelUnavailable | None = None
         for target in self._models.route(ask.role, ask.route):
-            permit = await self._circuits.permit(target.circuit)
-            if isinstance(permit, Blocked):
-                continue
-            dispatch += 1
+            question = question_for(ask, material, target, number, error)
             try:
-                return await self._dispatch(
-                    ask, target, permit, question_for(ask, material, target, number, error), number, dispatch
-                )
+                async with self._models.turn(target):
+                    answered = await self._if_admitted(ask, target, question, number, dispatch + 1)
             except ModelUnavailable as unavailable:
-                failed = unavailable
+                failed, dispatch = unavailable, dispatch + 1
+                continue
+            if answered is not None:
+                return answered
         # Whose failure opened the last circuit has not spent its attempts on a provider that is down.
         if failed is None or await self.blocked(ask) is not None:
             raise RouteClosed("every circuit of the route is open, or paused by its provider")
         raise failed
 
-    async def _dispatch(
-        self, ask: AskRoleInput, target: ModelTarget, permit: Permit, question: Question, number: int, dispatch: int
-    ) -> Answered:
+    async def _if_admitted(
+        self, ask: AskRoleInput, target: ModelTarget, question: Question, number: int, dispatch: int
+    ) -> Answered | None:
+        """Call a model if its circuit lets the call through, and tell the circuit how it ended."""
+        permit = await self._circuits.permit(target.circuit)
+        if isinstance(permit, Blocked):
+            return None
         outcome, retry_after = Outcome.UNKNOWN, None
         try:
-            async with self._models.turn(target):
-                call = await self._reserve(ask, target, question, number, dispatch)
-                began = time.monotonic()
-                reply = await self._call(call, target, question)
+            call = await self._reserve(ask, target, question, number, dispatch)
+            began = time.monotonic()
+            reply = await self._call(call, target, question)
             outcome = self._rules.answered(time.monotonic() - began)
             return Answered(call, target, reply, believed(reply.usage))
         except RefusedCall as refused:

@@ -120,11 +120,7 @@ async def _calls(connection: AsyncConnection, task_id: UUID) -> tuple[dict[str, 
         select(
             model_calls.c.role,
             # What nobody knows was charged at its estimate.
-            func.sum(
-                case((uncertain, model_calls.c.reserved_tokens), else_=func.coalesce(model_calls.c.input_tokens, 0))
-            )
-            .cast(BigInteger)
-            .label("input"),
+            func.sum(func.coalesce(estimate, model_calls.c.input_tokens, 0)).cast(BigInteger).label("input"),
             func.coalesce(func.sum(model_calls.c.output_tokens), 0).label("output"),
             func.max(model_calls.c.prompt_version).label("version"),
             func.bool_and((model_calls.c.state != "settled") | model_calls.c.micro_usd.is_not(None)).label("priced"),

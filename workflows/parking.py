@@ -160,11 +160,11 @@ class Steps:
                 task_queue=ORCHESTRATOR_QUEUE,
             )
             decision = await self._decision(ref)
+            if decision.begin_in_seconds:
+                await workflow.sleep(decision.begin_in_seconds)
             if decision.state == "discarded":
                 told = f"step {step} was discarded by {decision.actor}; it had failed with {failed.error_type}"
                 raise StepDiscarded(step, told)
-            if decision.begin_in_seconds:
-                await workflow.sleep(decision.begin_in_seconds)
             await self._readmit(step)
         finally:
             await self._stand(parked=-1)

@@ -18,7 +18,7 @@ from temporalio.worker import Worker
 
 from activities.failures import FailureInterceptor
 from schema.engine import ORCHESTRATOR_QUEUE, PEER_HUB_QUEUE, SANDBOX_QUEUE, SEARCH_ATTRIBUTES
-from schema.errors import NotAdmitted
+from schema.errors import BudgetExhausted, NotAdmitted, NotYet, RouteClosed
 from schema.messages.steps import (
     Admission,
     AgentTaskInput,
@@ -27,10 +27,13 @@ from schema.messages.steps import (
     EscalateInput,
     FinishInput,
     HumanDecision,
+    LetterDecision,
+    ParkInput,
     Proof,
     ProveInput,
     ReadDecisionInput,
     RecordVoteInput,
+    StepRef,
     StoredText,
     StoreObjectionsInput,
 )
@@ -50,6 +53,11 @@ class World:
         self.refusals = refusals
         self.choice = choice
         self.stuck = stuck
+        self.closed = 0
+        self.spent = ""
+        self.parked: list[ParkInput] = []
+        self.asked: list[AskRoleInput] = []
+        self.letter = LetterDecision()
         self.decision: HumanDecision = HumanDecision()
         self.finished: list[FinishInput] = []
 
@@ -62,10 +70,33 @@ class World:
 
     @activity.defn(name="ask_role")
     async def ask_role(self, ask: AskRoleInput) -> AskRoleResult:
+        self.asked.append(ask)
         if self.stuck and ask.ref.step.startswith(self.stuck):
             raise NotAdmitted("not yet", retry_after=60)
+        if self.spent and ask.ref.step.startswith(self.spent) and ask.ref.epoch == 1:
+            raise BudgetExhausted("spent")
+        if self.closed:
+            raise RouteClosed("open")
         ballot = Ballot(choice=self.choice, confidence=1, rationale="") if ask.evidence else None
         return AskRoleResult(response=TEXT, ballot=ballot)
+
+    @activity.defn(name="await_turn")
+    async def await_turn(self, ask: AskRoleInput) -> None:
+        if self.closed:
+            self.closed -= 1
+            raise NotYet("still open", retry_after=60)
+
+    @activity.defn(name="park")
+    async def park(self, letter: ParkInput) -> None:
+        self.parked.append(letter)
+
+    @activity.defn(name="read_letter")
+    async def read_letter(self, ref: StepRef) -> LetterDecision:
+        return self.letter
+
+    @activity.defn(name="yield_slot")
+    async def yield_slot(self, task: AgentTaskInput) -> None:
+        return None
 
     @activity.defn(name="prove")
     async def prove(self, prove: ProveInput) -> Proof:
@@ -97,7 +128,8 @@ class World:
     @property
     def activities(self) -> list[Callable[..., Any]]:
         names = ("admit", "ask_role", "prove", "record_vote", "store_objections", "escalate", "read_decision", "finish")
-        return [getattr(self, name) for name in names]
+        waiting = ("await_turn", "park", "read_letter", "yield_slot")
+        return [getattr(self, name) for name in names + waiting]
 
 
 START_ATTEMPTS = 5
@@ -171,3 +203,66 @@ async def test_a_person_may_take_days_to_decide(environment: WorkflowEnvironment
         await handle.signal("decision_recorded")
         assert await handle.result() == "accepted"
     assert world.finished[0].reason == "accepted by ann"
+
+
+async def test_a_provider_that_is_down_for_an_hour_costs_no_attempt_no_deadline_and_no_history(
+    environment: WorkflowEnvironment,
+) -> None:
+    world = World()
+    world.closed = 60
+    async with started(environment, world) as handle:
+        assert await handle.result() == "accepted"
+    described = await handle.describe()
+    assert described.close_time is not None
+    assert described.close_time - described.start_time > timedelta(minutes=55)
+    # One try that found the circuits open, one wait, one try that went through.
+    assert [ask.ref.step for ask in world.asked].count("plan") == 2
+    events = [event async for event in handle.fetch_history_events()]
+    waits = [event for event in events if event.activity_task_scheduled_event_attributes.activity_id == "wait/plan"]
+    assert len(waits) == 1
+    assert len(events) < 120
+
+
+@pytest.mark.parametrize("step", ["plan", "develop", "ballot"])
+async def test_a_parked_step_takes_nothing_of_a_deadline_and_goes_on_in_a_new_epoch(
+    environment: WorkflowEnvironment, step: str
+) -> None:
+    world = World()
+    world.spent = step
+    async with started(environment, world) as handle:
+        await environment.sleep(timedelta(days=3))
+        assert world.parked
+        assert {(letter.kind, letter.cause) for letter in world.parked} == {("budget", "BudgetExhausted")}
+        world.letter = LetterDecision(state="redriven", actor="ann", route=("openai:other",))
+        for workflow_id in {letter.workflow_id for letter in world.parked}:
+            await environment.client.get_workflow_handle(workflow_id).signal("dead_letter_decided")
+        assert await handle.result() == "accepted"
+    again = [ask for ask in world.asked if ask.ref.epoch == 2]
+    assert {(ask.ref.step, ask.route) for ask in again} == {
+        (letter.ref.step, ("openai:other",)) for letter in world.parked
+    }
+    first = {ask.ref.step: ask for ask in world.asked if ask.ref.epoch == 1}
+    assert all(ask.model_copy(update={"ref": first[ask.ref.step].ref, "route": None}) == first[ask.ref.step]
+               for ask in again)  # fmt: skip
+
+
+async def test_a_redrive_at_a_pace_begins_when_its_turn_comes(environment: WorkflowEnvironment) -> None:
+    world = World()
+    world.spent = "plan"
+    world.letter = LetterDecision(state="redriven", begin_in_seconds=3_600)
+    async with started(environment, world) as handle:
+        assert await handle.result() == "accepted"
+    described = await handle.describe()
+    assert described.close_time is not None
+    assert described.close_time - described.start_time > timedelta(minutes=59)
+
+
+@pytest.mark.parametrize("step", ["plan", "ballot"])
+async def test_a_discarded_step_fails_its_task_with_the_reason(environment: WorkflowEnvironment, step: str) -> None:
+    world = World()
+    world.spent = step
+    world.letter = LetterDecision(state="discarded", actor="ann")
+    async with started(environment, world) as handle:
+        assert await handle.result() == "failed"
+    assert world.finished[0].reason is not None
+    assert "was discarded by ann; it had failed with BudgetExhausted" in world.finished[0].reason

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy.exc
@@ -21,8 +21,8 @@ Token = Callable[..., str]
 
 NOBODYS = {"rate_limits"}
 """Has no tenant: only the owner's functions touch it."""
-SERVICES = {"ui_sessions"}
-"""Is read before it is known who asks, so that no tenant may."""
+SERVICES = {"ui_sessions", "circuits", "circuit_changes"}
+"""Are read before it is known who asks, or belong to the platform, so that no tenant may."""
 TENANTS = sorted(set(metadata.tables) - NOBODYS - SERVICES)
 
 
@@ -36,6 +36,10 @@ async def fill(url: str, token: Token, database: Database, tenant: str) -> None:
     async with database.service() as connection:
         await connection.execute(insert(tables.task_steps).values(**step, state="running", detail=""))
         await connection.execute(insert(tables.model_calls).values(**step, **call, reserved_tokens=1))
+        entry = {"account": "task", "kind": "reserve", "ask": 1, "dispatch": 1, "held_tokens": 1}
+        await connection.execute(insert(tables.ledger_entries).values(**step, **entry))
+        letter = {"id": uuid4(), "workflow_id": "w", "kind": "model", "cause": "c", "attempts": 5, "input": {}}
+        await connection.execute(insert(tables.dead_letters).values(**step, **letter))
         decision = {"decision": "accept", "reason": "r", "actor": "ann"}
         await connection.execute(insert(tables.decisions).values(**about, **decision))
         revoked = {"issued_before": datetime(2020, 1, 1, tzinfo=UTC), "sub": "nobody", "revoked_by": "ann"}

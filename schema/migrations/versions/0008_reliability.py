@@ -112,16 +112,16 @@ RESERVE = """
 CREATE FUNCTION ledger_reserve(
     p_tenant text, p_task uuid, p_step text, p_epoch integer, p_ask integer, p_dispatch integer,
     p_role text, p_model text, p_prompt_version text, p_tokens bigint, p_micro_usd bigint) RETURNS text
-    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    task tasks%ROWTYPE;
+    task public.tasks%ROWTYPE;
 BEGIN
     PERFORM set_config('golden.tenant', p_tenant, true);
     IF p_micro_usd IS NULL AND EXISTS (
-        SELECT FROM accounts WHERE tenant = p_tenant AND limit_micro_usd IS NOT NULL) THEN
+        SELECT FROM public.accounts WHERE tenant = p_tenant AND limit_micro_usd IS NOT NULL) THEN
         RETURN 'unpriced';
     END IF;
-    UPDATE tasks SET held_tokens = held_tokens + p_tokens,
+    UPDATE public.tasks SET held_tokens = held_tokens + p_tokens,
                      held_micro_usd = held_micro_usd + coalesce(p_micro_usd, 0)
      WHERE task_id = p_task AND tenant = p_tenant
        AND state NOT IN ('accepted', 'rejected', 'failed', 'cancelled')
@@ -129,7 +129,7 @@ BEGIN
        AND (budget_micro_usd IS NULL OR (p_micro_usd IS NOT NULL
             AND spent_micro_usd + held_micro_usd + p_micro_usd <= budget_micro_usd));
     IF NOT FOUND THEN
-        SELECT * INTO task FROM tasks WHERE task_id = p_task AND tenant = p_tenant;
+        SELECT * INTO task FROM public.tasks WHERE task_id = p_task AND tenant = p_tenant;
         RETURN CASE
             WHEN task.task_id IS NULL OR task.state IN ('accepted', 'rejected', 'failed', 'cancelled') THEN 'gone'
             WHEN task.budget_micro_usd IS NOT NULL AND p_micro_usd IS NULL THEN 'unpriced'
@@ -137,11 +137,12 @@ BEGIN
               OR task.spent_micro_usd + p_micro_usd > task.budget_micro_usd THEN 'spent'
             ELSE 'busy' END;
     END IF;
-    INSERT INTO model_calls (task_id, step, epoch, ask, dispatch, tenant, role, model, prompt_version, state,
-                             reserved_tokens, reserved_micro_usd)
+    INSERT INTO public.model_calls (task_id, step, epoch, ask, dispatch, tenant, role, model, prompt_version, state,
+                                    reserved_tokens, reserved_micro_usd)
     VALUES (p_task, p_step, p_epoch, p_ask, p_dispatch, p_tenant, p_role, p_model, p_prompt_version, 'sent',
             p_tokens, p_micro_usd);
-    INSERT INTO ledger_entries (tenant, account, task_id, step, epoch, ask, dispatch, kind, held_tokens, held_micro_usd)
+    INSERT INTO public.ledger_entries (tenant, account, task_id, step, epoch, ask, dispatch, kind,
+                                       held_tokens, held_micro_usd)
     VALUES (p_tenant, 'task', p_task, p_step, p_epoch, p_ask, p_dispatch, 'reserve',
             p_tokens, coalesce(p_micro_usd, 0)),
            (p_tenant, 'task', p_task, p_step, p_epoch, p_ask, p_dispatch, 'sent', 0, 0);
@@ -155,15 +156,15 @@ SETTLE = """
 CREATE FUNCTION ledger_settle(
     p_tenant text, p_task uuid, p_step text, p_epoch integer, p_ask integer, p_dispatch integer, p_kind text,
     p_input bigint, p_output bigint, p_micro_usd bigint, p_response text, p_body text, p_invalid text) RETURNS boolean
-    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     hold bigint; hold_usd bigint; used bigint; used_usd bigint;
 BEGIN
     PERFORM set_config('golden.tenant', p_tenant, true);
     IF p_body IS NOT NULL THEN
-        INSERT INTO texts (tenant, digest, body) VALUES (p_tenant, p_response, p_body) ON CONFLICT DO NOTHING;
+        INSERT INTO public.texts (tenant, digest, body) VALUES (p_tenant, p_response, p_body) ON CONFLICT DO NOTHING;
     END IF;
-    UPDATE model_calls
+    UPDATE public.model_calls
        SET state = CASE p_kind WHEN 'settle' THEN 'settled' WHEN 'release' THEN 'settled' ELSE 'uncertain' END,
            input_tokens = p_input, output_tokens = p_output, micro_usd = p_micro_usd, response = p_response,
            invalid = p_invalid, ended_at = now()
@@ -175,16 +176,16 @@ BEGIN
     END IF;
     used := CASE p_kind WHEN 'settle' THEN p_input + p_output WHEN 'release' THEN 0 ELSE hold END;
     used_usd := CASE p_kind WHEN 'settle' THEN coalesce(p_micro_usd, 0) WHEN 'release' THEN 0 ELSE hold_usd END;
-    UPDATE tasks SET held_tokens = held_tokens - hold, spent_tokens = spent_tokens + used,
+    UPDATE public.tasks SET held_tokens = held_tokens - hold, spent_tokens = spent_tokens + used,
                      held_micro_usd = held_micro_usd - hold_usd, spent_micro_usd = spent_micro_usd + used_usd
      WHERE task_id = p_task AND tenant = p_tenant;
-    INSERT INTO ledger_entries (tenant, account, task_id, step, epoch, ask, dispatch, kind,
-                                held_tokens, spent_tokens, held_micro_usd, spent_micro_usd)
+    INSERT INTO public.ledger_entries (tenant, account, task_id, step, epoch, ask, dispatch, kind,
+                                       held_tokens, spent_tokens, held_micro_usd, spent_micro_usd)
     VALUES (p_tenant, 'task', p_task, p_step, p_epoch, p_ask, p_dispatch, p_kind,
             -hold, least(used, hold), -hold_usd, least(used_usd, hold_usd));
     IF used > hold OR used_usd > hold_usd THEN
-        INSERT INTO ledger_entries (tenant, account, task_id, step, epoch, ask, dispatch, kind,
-                                    spent_tokens, spent_micro_usd)
+        INSERT INTO public.ledger_entries (tenant, account, task_id, step, epoch, ask, dispatch, kind,
+                                           spent_tokens, spent_micro_usd)
         VALUES (p_tenant, 'task', p_task, p_step, p_epoch, p_ask, p_dispatch, 'overrun',
                 greatest(used - hold, 0), greatest(used_usd - hold_usd, 0));
     END IF;
