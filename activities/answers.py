@@ -67,11 +67,11 @@ def candidate_files(spec: TaskSpec, answer: CandidateAnswer) -> dict[str, str]:
     for file in answer.files:
         spelt = spelling(file.path)
         if spelt in tests:
-            raise AnswerRefused(f"{file.path!r} is an acceptance test: tests must not be changed")
+            raise AnswerRefused(f"{file.path} is an acceptance test: tests must not be changed")
         if spelt in seen or given.get(spelt, file.path) != file.path:
-            raise AnswerRefused(f"{file.path!r} is there twice")
+            raise AnswerRefused(f"{file.path} is there twice")
         if _PROTECTED.fullmatch(spelt.rsplit("/", 1)[-1]) and file.path not in spec.files:
-            raise AnswerRefused(f"{file.path!r} would change how tests are collected or judged")
+            raise AnswerRefused(f"{file.path} would change how tests are collected or judged")
         _check_content(file)
         seen.add(spelt)
         files[file.path] = file.content
@@ -84,7 +84,7 @@ def candidate_files(spec: TaskSpec, answer: CandidateAnswer) -> dict[str, str]:
 
 def _check_content(file: FileAnswer) -> None:
     if "\x00" in file.content:
-        raise AnswerRefused(f"{file.path!r} holds a NUL character")
+        raise AnswerRefused(f"{file.path} holds a NUL character")
 
 
 def canonical_candidate(files: dict[str, str]) -> str:
