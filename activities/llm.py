@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.events import Event
-from schema.errors import BudgetExhausted, InvalidModelOutput, NotYet, PriceUnknown
+from schema.errors import (
+    BudgetBusy,
+    BudgetExhausted,
+    InvalidModelOutput,
+    ModelUnavailable,
+    NotYet,
+    PriceUnknown,
+    RouteClosed,
+)
 from schema.messages.steps import AskRoleInput, AskRoleResult
 from schema.messages.vote import Ballot
 
@@ -44,6 +52,7 @@ class LlmActivities:
             RouteClosed: no model of the route may be called now.
             BudgetBusy: other calls of the task hold what this one needs.
             BudgetExhausted, PriceUnknown: the task's budget has no room for the call, or nobody knows its price.
+            Overtaken: another attempt of the step is under way.
             RouteUnknown: a redrive named a model that is in no route.
         """
         heartbeat = asyncio.create_task(_heartbeat())
@@ -51,6 +60,9 @@ class LlmActivities:
             return await self._answer(ask)
         except (InvalidModelOutput, BudgetExhausted, PriceUnknown) as error:
             await self._store.fail_step(ask.ref, error.type)
+            raise
+        except ModelUnavailable as error:
+            await self._store.tell_step(ask.ref, "retrying", error.type)
             raise
         finally:
             heartbeat.cancel()
@@ -63,9 +75,12 @@ class LlmActivities:
             NotYet: it is tried again without limit; that writes no events.
         """
         blocked = await self._dispatcher.blocked(ask)
+        busy = blocked is None and await self._ledger.is_busy(ask.ref)
+        if (blocked is not None or busy) and activity.info().attempt == 1:
+            await self._store.tell_step(ask.ref, "waiting", BudgetBusy.type if busy else RouteClosed.type)
         if blocked is not None:
             raise NotYet("every circuit of the route is open, or paused by its provider", retry_after=blocked)
-        if await self._ledger.is_busy(ask.ref):
+        if busy:
             wait = random.uniform(*LOOK_SECONDS)  # noqa: S311
             raise NotYet("other calls of the task hold what this one may need", retry_after=wait)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -89,6 +89,14 @@ class TaskStore:
             for event in events:
                 await append_event(connection, ref.task_id, ref.tenant, event.name, event.data)
 
+    async def tell_step(self, ref: StepRef, state: Literal["waiting", "retrying"], detail: str) -> None:
+        """Tell whoever watches why a step that runs does not come to its end; `detail` is an error's type."""
+        async with self.database.tenant(ref.tenant) as connection:
+            running = await connection.scalar(select(exists().where(_is(ref), task_steps.c.state == "running")))
+            if running:
+                data = {"step": ref.step, "state": state, "detail": detail}
+                await append_event(connection, ref.task_id, ref.tenant, "step", data)
+
     async def fail_step(self, ref: StepRef, detail: str) -> None:
         """Record that a step failed for good; `detail` is an error's type, never its text."""
         async with self.database.tenant(ref.tenant) as connection:
@@ -116,6 +124,8 @@ async def open_step(connection: AsyncConnection, ref: StepRef, state: TaskState 
     if opened.scalar_one_or_none() is None:
         found = await connection.execute(select(task_steps.c.state, task_steps.c.result).where(_is(ref)))
         step_state, result = found.one()
+        if step_state == "running":
+            await append_event(connection, ref.task_id, ref.tenant, "step", {"step": ref.step, "state": "running"})
         return Opened(result if step_state == "done" else None, False, row.spec)
     if state is not None and await _moves_on(connection, ref.task_id, TaskState(row.state), state):
         await move(connection, ref.task_id, ref.tenant, state)

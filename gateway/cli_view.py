@@ -21,8 +21,9 @@ STATE_STYLES = {
     "escalated": "bold magenta",
     "parked": "bold magenta",
 }
-MARKS = {"running": "…", "done": "✓", "failed": "✗", "cancelled": "–"}
-MARK_STYLES = {"running": "cyan", "done": "green", "failed": "red", "cancelled": "yellow"}
+MARKS = {"running": "…", "waiting": "…", "retrying": "↻", "parked": "‖", "done": "✓", "failed": "✗", "cancelled": "–"}
+MARK_STYLES = {"running": "cyan", "done": "green", "failed": "red", "cancelled": "yellow", "parked": "magenta"}
+UNDER_WAY = ("running", "waiting", "retrying")
 CHOICE_STYLES = {"approve": "green", "reject": "red", "abstain": "yellow", "absent": "yellow"}
 
 MOST_CANDIDATE_ROWS = 4
@@ -110,19 +111,20 @@ def _fold(kind: str, steps: list[dict[str, Any]]) -> Text:
         text.append(f" {states.count('done')}/{len(steps)}")
     if set(states) == {"done"}:
         text.append(f" {MARKS['done']}", MARK_STYLES["done"])
-    for state in ("failed", "cancelled"):
+    for state in ("failed", "cancelled", "parked"):
         if state in states:
             count = f" {states.count(state)}" if len(steps) > 1 else ""
             text.append(f"{count} {MARKS[state]}", MARK_STYLES[state])
-    if len(steps) == 1 and states != ["running"]:
+    if len(steps) == 1 and states[0] not in UNDER_WAY:
         text.append(f" {_seconds(steps[0]):.1f}s", "dim")
     return text
 
 
 def _open_steps(steps: Steps) -> list[RenderableType]:
     """The steps that run, and those that failed with something to say: the last of them, one line each."""
-    told = [(name, step) for name, step in steps.items() if step["state"] == "failed" and step.get("detail")]
-    running = [(name, step) for name, step in steps.items() if step["state"] == "running"]
+    stopped = ("failed", "parked")
+    told = [(name, step) for name, step in steps.items() if step["state"] in stopped and step.get("detail")]
+    running = [(name, step) for name, step in steps.items() if step["state"] in UNDER_WAY]
     rows: list[RenderableType] = [_step_row(name, step) for name, step in told[-MOST_FAILED_ROWS:]]
     rows += [_step_row(name, step) for name, step in running[:MOST_RUNNING_ROWS]]
     if len(running) > MOST_RUNNING_ROWS:
