@@ -11,10 +11,11 @@ from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import BigInteger, BindParameter, Integer, Text, Uuid, bindparam, select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schema.database import Database
-from schema.errors import BudgetBusy, BudgetExhausted, PriceUnknown, TaskGone
+from schema.errors import BudgetBusy, BudgetExhausted, Overtaken, PriceUnknown, TaskGone
 from schema.messages.steps import StepRef
 from schema.tables import model_calls, tasks, texts
 from schema.texts import digest_of, storable
@@ -99,6 +100,7 @@ class Ledger:
     async def past(self, ref: StepRef) -> Past:
         """What happened to a step so far; a dispatch whose end is unknown is charged as uncertain."""
         async with self.database.tenant(ref.tenant) as connection:
+            await _lock_task(connection, ref.task_id)
             return await past_of(connection, ref)
 
     async def is_busy(self, ref: StepRef) -> bool:
@@ -113,14 +115,17 @@ class Ledger:
         Raises:
             BudgetBusy: siblings hold what it needs; they will settle for less, or for no more.
             BudgetExhausted: even with everything released, the task's budget has no room for it.
+            Overtaken: another attempt of the step has made this very call.
             PriceUnknown: money is limited, and the call has no price.
             TaskGone: the task is unknown or final.
         """
         named = {"role": role, "model": model, "prompt_version": prompt_version}
-        async with self.database.function() as connection:
-            answer = await connection.scalar(
-                _RESERVE, {**call.key, **named, "tokens": call.reserved, "micro_usd": call.reserved_micro_usd}
-            )
+        values = {**call.key, **named, "tokens": call.reserved, "micro_usd": call.reserved_micro_usd}
+        try:
+            async with self.database.function() as connection:
+                answer = await connection.scalar(_RESERVE, values)
+        except IntegrityError:
+            raise Overtaken("another attempt of the step has made this call") from None
         if answer == "busy":
             raise BudgetBusy("other calls of the task hold what this one may need")
         if answer == "spent":
@@ -135,13 +140,27 @@ class Ledger:
 
         Args:
             usage: None charges what was held, as `uncertain`: the provider did not say, or said what can't be.
+
+        Raises:
+            Overtaken: the call was given up before, and charged: another attempt of the step goes on without it.
         """
         stored = storable(body)
         reference = digest_of(stored)
         values = {"response": reference, "body": stored, "invalid": None if invalid is None else storable(invalid)}
         async with self.database.function() as connection:
-            await _end(connection, call, "uncertain" if usage is None else "settle", usage, **values)
+            ended = await _end(connection, call, "uncertain" if usage is None else "settle", usage, **values)
+        if not ended and await self._response(call) != reference:
+            raise Overtaken("the call was given up before its answer came")
         return reference
+
+    async def _response(self, call: Call) -> str | None:
+        """The reference of what a call was answered, as the ledger has it."""
+        each, ref = model_calls.c, call.ref
+        step = (each.task_id == ref.task_id, each.step == ref.step, each.epoch == ref.epoch)
+        mine = (*step, each.ask == call.ask, each.dispatch == call.dispatch)
+        async with self.database.tenant(call.ref.tenant) as connection:
+            found: str | None = await connection.scalar(select(model_calls.c.response).where(*mine))
+        return found
 
     async def uncertain(self, call: Call) -> None:
         """Charge a dispatch whose end is unknown at its reservation."""
@@ -155,7 +174,7 @@ class Ledger:
 
 
 async def past_of(connection: AsyncConnection, ref: StepRef) -> Past:
-    """As `Ledger.past`, in the caller's transaction."""
+    """As `Ledger.past`, in the caller's transaction, which has the task's lock: no answer comes in between."""
     rows = (
         await connection.execute(
             select(model_calls)
@@ -172,14 +191,22 @@ async def past_of(connection: AsyncConnection, ref: StepRef) -> Past:
 
 
 async def expire_calls(connection: AsyncConnection, tenant: str, task_id: UUID, step: str | None = None) -> None:
-    """Charge every call of a task, or of one step, that is still open at its estimate: nobody will settle it."""
+    """Charge every call of a task, or of one step, that is still open at its estimate: nobody will settle it.
+
+    Takes the task's lock: until the caller's transaction ends no other call is made.
+    """
+    await _lock_task(connection, task_id)
     which = [model_calls.c.task_id == task_id, model_calls.c.state == "sent"]
     if step is not None:
         which.append(model_calls.c.step == step)
-    open_calls = await connection.execute(select(model_calls).where(*which).with_for_update())
+    open_calls = await connection.execute(select(model_calls).where(*which))
     for row in open_calls.all():
         ref = StepRef(task_id=task_id, tenant=tenant, step=row.step, epoch=row.epoch)
         await _end(connection, Call(ref, row.ask, row.dispatch, row.reserved_tokens), "expire")
+
+
+async def _lock_task(connection: AsyncConnection, task_id: UUID) -> None:
+    await connection.execute(select(tasks.c.task_id).where(tasks.c.task_id == task_id).with_for_update())
 
 
 async def _end(connection: AsyncConnection, call: Call, kind: End, usage: Usage | None = None, **stored: Any) -> bool:

@@ -45,14 +45,11 @@ class Verdicts:
 
     async def _finish(self, connection: AsyncConnection, finish: FinishInput) -> bool:
         await lock_account(connection, finish.tenant)
-        row = (await connection.execute(select(tasks).where(tasks.c.task_id == finish.task_id))).one_or_none()
+        locked = select(tasks).where(tasks.c.task_id == finish.task_id).with_for_update()
+        row = (await connection.execute(locked)).one_or_none()
         if row is None or TaskState(row.state) in FINAL_STATES:
             return False
         # What is still held belongs to calls whose end is unknown: they are charged at what they held.
-        await expire_calls(connection, finish.tenant, finish.task_id)
-        locked = select(tasks).where(tasks.c.task_id == finish.task_id).with_for_update()
-        row = (await connection.execute(locked)).one()
-        # One may have come in between; none can from here on.
         await expire_calls(connection, finish.tenant, finish.task_id)
         if finish.state is TaskState.CANCELLED and row.cancel_requested_by is not None:
             finish = finish.model_copy(update={"reason": f"cancelled by {row.cancel_requested_by}"})

@@ -5,6 +5,7 @@
     │   ├── NotAdmitted                no slot or no budget yet: wait, in order of arrival
     │   ├── NotYet                     what a step waits for is not there yet: look again
     │   ├── BudgetBusy                 other calls of the task hold what this one needs: wait until they are settled
+    │   ├── Overtaken                  another attempt of the step has its calls now: begin again, and find them
     │   ├── RouteClosed                every circuit of the route is open: wait until one lets a call through
     │   ├── SandboxBusy                every sandbox is taken: wait a little
     │   ├── SandboxUnavailable         the container engine does not answer: wait longer
@@ -57,6 +58,10 @@ class NotYet(RetryableError):
 
 class BudgetBusy(RetryableError):
     """Calls of the same task that are under way hold what this one may need."""
+
+
+class Overtaken(RetryableError):
+    """Another attempt of the same step made this call, or gave it up: what it came to is in the ledger."""
 
 
 class RouteClosed(RetryableError):

@@ -164,6 +164,8 @@ BEGIN
     IF p_body IS NOT NULL THEN
         INSERT INTO public.texts (tenant, digest, body) VALUES (p_tenant, p_response, p_body) ON CONFLICT DO NOTHING;
     END IF;
+    -- The task before its calls, as everybody locks them.
+    PERFORM FROM public.tasks WHERE task_id = p_task AND tenant = p_tenant FOR NO KEY UPDATE;
     UPDATE public.model_calls
        SET state = CASE p_kind WHEN 'settle' THEN 'settled' WHEN 'release' THEN 'settled' ELSE 'uncertain' END,
            input_tokens = p_input, output_tokens = p_output, micro_usd = p_micro_usd, response = p_response,
