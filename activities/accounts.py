@@ -1,6 +1,6 @@
 """The accounts of tenants: slots and holds, given in order of arrival, given back with what was spent.
 
-Locks are taken in one order everywhere: the tenant's account, then calls, then tasks.
+Locks are taken in one order everywhere: the tenant's account, then the task, then its calls and letters.
 """
 
 from collections.abc import Callable
@@ -66,13 +66,14 @@ class Accounts:
         has locked the account.
         """
         row = (await connection.execute(select(tasks).where(tasks.c.task_id == task_id).with_for_update())).one()
+        held_tokens, held_micro_usd = await _held(connection, task_id)
         entry = {
-            "held_tokens": -row.budget_tokens if row.admitted else 0,
+            "held_tokens": -held_tokens,
             "spent_tokens": row.spent_tokens - row.charged_tokens,
-            "held_micro_usd": -(row.budget_micro_usd or 0) if row.admitted else 0,
+            "held_micro_usd": -held_micro_usd,
             "spent_micro_usd": row.spent_micro_usd - row.charged_micro_usd,
         }
-        if not any(entry.values()):
+        if not row.admitted and not any(entry.values()):
             return
         await _book(connection, row, "close", entry, slots=-int(row.admitted))
         await connection.execute(
@@ -109,11 +110,14 @@ class Accounts:
             if worst is None:
                 return False
             worst = max(worst, row.budget_micro_usd or 0)
+        # One that was admitted before has been charged for a part of its budget, which must not count twice.
+        tokens = max(0, row.budget_tokens - row.charged_tokens)
+        micro_usd = max(0, (worst or 0) - row.charged_micro_usd)
         room = account.slots_used < account.slots and all(
             limit is None or spent + held + more <= limit
             for limit, spent, held, more in (
-                (account.limit_tokens, account.spent_tokens, account.held_tokens, row.budget_tokens),
-                (account.limit_micro_usd, account.spent_micro_usd, account.held_micro_usd, worst or 0),
+                (account.limit_tokens, account.spent_tokens, account.held_tokens, tokens),
+                (account.limit_micro_usd, account.spent_micro_usd, account.held_micro_usd, micro_usd),
             )
         )
         if not room:
@@ -123,7 +127,7 @@ class Accounts:
             .where(tasks.c.task_id == row.task_id)
             .values(admitted=True, admissions=tasks.c.admissions + 1, budget_micro_usd=worst)
         )
-        await _book(connection, row, "admit", {"held_tokens": row.budget_tokens, "held_micro_usd": worst or 0}, slots=1)
+        await _book(connection, row, "admit", {"held_tokens": tokens, "held_micro_usd": micro_usd}, slots=1)
         return True
 
 
@@ -131,6 +135,16 @@ async def lock_account(connection: AsyncConnection, tenant: str) -> Any:
     """The tenant's account. Its row is the tenant's door: whoever holds its lock is the only one to look."""
     found = await connection.execute(select(accounts).where(accounts.c.tenant == tenant).with_for_update())
     return found.one()
+
+
+async def _held(connection: AsyncConnection, task_id: UUID) -> tuple[int, int]:
+    """Tokens and micro-dollars that a task holds of its tenant's account: what its entries there come to."""
+    entry = ledger_entries.c
+    sums = [func.coalesce(func.sum(column), 0) for column in (entry.held_tokens, entry.held_micro_usd)]
+    # Entries on the tenant's account are of no step.
+    mine = (entry.task_id == task_id, entry.step == "", entry.account == "tenant")
+    tokens, micro_usd = (await connection.execute(select(*sums).where(*mine))).one()
+    return int(tokens), int(micro_usd)
 
 
 async def _waiting_before(connection: AsyncConnection, arrival: int) -> int:
