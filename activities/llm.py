@@ -75,6 +75,8 @@ class LlmActivities:
             NotYet: it is tried again without limit; that writes no events.
         """
         blocked = await self._dispatcher.blocked(ask)
+        # An attempt that lost the database left its call open: what that holds is nobody else's to end.
+        await self._ledger.past(ask.ref)
         busy = blocked is None and await self._ledger.is_busy(ask.ref)
         if (blocked is not None or busy) and activity.info().attempt == 1:
             await self._store.tell_step(ask.ref, "waiting", BudgetBusy.type if busy else RouteClosed.type)
