@@ -6,11 +6,10 @@ from typing import Any
 from activities.briefs import Material
 from activities.ledger import Past, past_of
 from activities.store import open_step
+from activities.text_cache import cache_of
 from schema.database import Database
 from schema.messages.sandbox import SandboxRun
 from schema.messages.steps import AskRoleInput
-from schema.messages.task import TaskSpec
-from schema.texts import get_texts
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,15 @@ async def open_ask(database: Database, ask: AskRoleInput) -> OpenedAsk:
     Raises:
         TaskGone: the task is unknown or already final.
     """
-    ref = ask.ref
+    ref, cache = ask.ref, cache_of(database)
     async with database.tenant(ref.tenant) as connection:
         opened = await open_step(connection, ref, ask.state)
         if opened.result is not None:
             return OpenedAsk(opened.result, Past(), None)
         past = Past() if opened.fresh else await past_of(connection, ref)
-        spec, plan, candidate, report, objections = await get_texts(
+        spec, plan, candidate, report, objections = await cache.texts(
             connection, ref.tenant, opened.spec, ask.plan, ask.candidate, ask.report, ask.objections
         )
+    known = cache.spec(ref.tenant, opened.spec, spec or "")
     run = SandboxRun.model_validate_json(report) if report is not None else None
-    return OpenedAsk(None, past, Material(TaskSpec.model_validate_json(spec or ""), plan, candidate, run, objections))
+    return OpenedAsk(None, past, Material(known, plan, candidate, run, objections))

@@ -107,6 +107,7 @@ class LlmActivities:
     ) -> tuple[str | None, int, str | None]:
         """One ask along the route: the stored valid response, or None with why it was invalid."""
         from activities.answers import AnswerRefused
+        from schema.texts import digest_of
 
         answered = await self._dispatcher.ask(ask, material, number, dispatch, error)
         try:
@@ -116,6 +117,8 @@ class LlmActivities:
             await self._ledger.settle(answered.call, answered.usage, answered.reply.text, invalid=told)
             return None, answered.call.dispatch, told
         stored = await self._ledger.settle(answered.call, answered.usage, answer, invalid=None)
+        if stored == digest_of(answer):
+            self._store.remember(ask.ref.tenant, stored, answer)
         return stored, answered.call.dispatch, None
 
     def _judge(self, ask: AskRoleInput, material: "Material", target: "ModelTarget", reply: "Reply") -> str:
@@ -141,6 +144,7 @@ class LlmActivities:
 
 async def _heartbeat() -> None:
     with suppress(asyncio.CancelledError):
+        # Most answers are there before the first one is due.
         while True:
-            activity.heartbeat()
             await asyncio.sleep(HEARTBEAT_SECONDS)
+            activity.heartbeat()

@@ -36,12 +36,11 @@ class SandboxActivities:
         """
         from activities.answers import read_candidate
 
-        done = await self._store.begin_step(prove.ref, prove.state)
-        if done is not None:
-            return Proof.model_validate(done)
-        spec = await self._store.spec(prove.ref.task_id, prove.ref.tenant)
-        (stored,) = await self._store.texts(prove.ref.tenant, prove.candidate)
-        files = read_candidate(stored or "")
+        opened = await self._store.begin_proof(prove.ref, prove.state, prove.candidate)
+        spec = opened.spec
+        if spec is None:
+            return Proof.model_validate(opened.result)
+        files = read_candidate(opened.candidate)
         job = SandboxJob(files=files, tests=spec.tests, command=spec.command, image=spec.image)
         run = await _with_heartbeat(self._pool, job)
         proof, report = proof_of(prove.candidate, files, run)
@@ -103,8 +102,9 @@ async def _with_heartbeat(pool: "SandboxPool", job: SandboxJob) -> SandboxRun:
     work = asyncio.create_task(judge(pool, job))
     try:
         while not work.done():
-            activity.heartbeat()
             await asyncio.wait([work], timeout=HEARTBEAT_SECONDS)
+            if not work.done():
+                activity.heartbeat()
         return work.result()
     finally:
         if not work.done():

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import event, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -17,6 +17,8 @@ from schema.settings import Settings
 PINGED_AFTER_SECONDS = 0.02
 """A connection that was used within this time is believed to be there still: no server restarts as fast."""
 _STARTED, _USED = "golden.started", "golden.used"
+
+_BEGIN = text("SELECT now(), set_config('golden.tenant', :tenant, true)")
 
 
 class Database:
@@ -38,11 +40,12 @@ class Database:
         """A transaction that sees and writes the rows of `tenant` only; committed at the end."""
         async with self._tenant.begin() as connection:
             # Local to the transaction, so that a pooled connection carries nothing over.
-            begun = await connection.execute(
-                text("SELECT now(), set_config('golden.tenant', :tenant, true)"), {"tenant": tenant}
-            )
+            begun = await connection.execute(_BEGIN, {"tenant": tenant})
             connection.info[_STARTED] = begun.one()[0]
-            yield connection
+            try:
+                yield connection
+            finally:
+                connection.info.pop(_STARTED, None)
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[AsyncConnection]:
@@ -71,6 +74,15 @@ def started_at(connection: AsyncConnection) -> datetime:
     """The time of a tenant's transaction, by PostgreSQL's clock: what `now()` is in it."""
     moment: datetime = connection.info[_STARTED]
     return moment
+
+
+async def now_of(connection: AsyncConnection) -> datetime:
+    """What `now()` is in any transaction; a tenant's knows without asking."""
+    known: datetime | None = connection.info.get(_STARTED)
+    return known or (await connection.execute(_NOW)).scalar_one()
+
+
+_NOW = select(func.now())
 
 
 def _engine(url: str, pool_size: int, ring: KeyRing) -> AsyncEngine:

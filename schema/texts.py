@@ -4,8 +4,8 @@ import hashlib
 import json
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schema.errors import SealBroken
@@ -27,10 +27,18 @@ def storable(unverified_text: str) -> str:
     return unverified_text.replace("\x00", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
+# Made once: to put a statement together takes longer than to send it.
+_PUT = insert(texts).on_conflict_do_nothing()
+_GET = select(texts.c.digest, texts.c.body).where(
+    texts.c.tenant == bindparam("of_tenant", type_=Text()),
+    texts.c.digest == func.any(bindparam("wanted", type_=ARRAY(Text()))),
+)
+
+
 async def put_text(connection: AsyncConnection, tenant: str, body: str) -> str:
     """Store `body` unless it is there already, and return its reference."""
     digest = digest_of(body)
-    await connection.execute(insert(texts).values(tenant=tenant, digest=digest, body=body).on_conflict_do_nothing())
+    await connection.execute(_PUT, {"tenant": tenant, "digest": digest, "body": body})
     return digest
 
 
@@ -54,9 +62,7 @@ async def get_texts(connection: AsyncConnection, tenant: str, *digests: str | No
     wanted = {digest for digest in digests if digest is not None}
     found: dict[str, str] = {}
     if wanted:
-        rows = await connection.execute(
-            select(texts.c.digest, texts.c.body).where(texts.c.tenant == tenant, texts.c.digest.in_(wanted))
-        )
+        rows = await connection.execute(_GET, {"of_tenant": tenant, "wanted": list(wanted)})
         found = {row.digest: str(row.body) for row in rows}
     for digest in wanted:
         if digest not in found:

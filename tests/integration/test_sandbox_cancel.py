@@ -17,9 +17,9 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from activities import answers
 from activities.failures import FailureInterceptor
 from activities.sandbox import SandboxActivities
-from activities.store import TaskStore
+from activities.store import OpenedProof, TaskStore
 from schema.messages.steps import Proof, ProveInput, StepRef
-from schema.messages.task import TaskState
+from schema.messages.task import TaskSpec, TaskState
 from tests.support.parts import running_temporal
 from tests.support.sandbox import OWNER, PYTEST, TESTS, containers_of, make_pool, until
 from workers.main import HEARTBEAT_THROTTLE
@@ -47,14 +47,9 @@ class ProveOnce:
 class Store:
     """What the activity needs of the records: a task whose candidate never ends."""
 
-    async def begin_step(self, *_: Any) -> None:
+    async def begin_proof(self, *_: Any) -> OpenedProof:
         """Not done yet."""
-
-    async def spec(self, *_: Any) -> Any:
-        return SimpleNamespace(tests=TESTS, command=PYTEST, image="default")
-
-    async def texts(self, *_: Any) -> list[str]:
-        return ["stored"]
+        return OpenedProof(None, cast(TaskSpec, SimpleNamespace(tests=TESTS, command=PYTEST, image="default")))
 
 
 async def test_the_container_of_a_cancelled_workflow_is_gone_within_two_seconds(
