@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test browser up down lint lock clean
+.PHONY: help setup demo test chaos browser up down lint lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ demo: setup ## Start the stack, watch a team of agents solve a task, stop the st
 test: setup browser lint ## Check everything: style, types, layers, then all tests
 	$(BIN)/pytest -n 2 --dist loadfile tests/unit tests/replay tests/integration
 	$(BIN)/pytest tests/endtoend tests/chaos
+
+chaos: setup ## Kill parts of a stack at random for GOLDEN_CHAOS_SECONDS (300), by GOLDEN_CHAOS_SEED
+	GOLDEN_CHAOS_SECONDS=$${GOLDEN_CHAOS_SECONDS:-300} $(BIN)/pytest -m chaos tests/chaos/test_storm.py
 
 browser: ## Install the Chromium that one test looks at the Temporal UI with
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
