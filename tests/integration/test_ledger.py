@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import insert, select, update
 from uuid_utils.compat import uuid7
 
-from activities.accounts import Accounts
+from activities.accounts import Accounts, lock_account
 from activities.ledger import Call, Ledger, Usage
 from activities.verdicts import Verdicts
 from schema.database import Database
-from schema.errors import BudgetBusy, BudgetExhausted, TaskGone
+from schema.errors import BudgetBusy, BudgetExhausted, Overtaken, TaskGone
 from schema.messages.steps import AgentTaskInput, FinishInput, StepRef
 from schema.messages.task import TaskState
 from schema.tables import accounts, tasks
@@ -171,3 +171,45 @@ async def test_a_task_cancelled_in_the_queue_is_not_admitted(database: Database)
         await connection.execute(update(tasks).where(tasks.c.task_id == task_id).values(cancel_requested_by="s"))
     with pytest.raises(TaskGone):
         await accounts_of(database).admit(admit(task_id, "gone"))
+
+
+async def test_a_task_that_is_admitted_again_needs_room_for_what_is_left_of_its_budget_only(
+    database: Database,
+) -> None:
+    door, task_id = accounts_of(database), await open_task(database, "again")
+    async with database.service() as connection:
+        await connection.execute(update(accounts).where(accounts.c.tenant == "again").values(limit_tokens=10_000))
+    assert await door.admit(admit(task_id, "again")) == 0
+    ledger, each = Ledger(database), call(task_id, "again", "plan")
+    await ledger.reserve(each, **HOLDER)
+    await ledger.settle(each, Usage(800, 200), "answer", invalid=None)
+    await give_back(door, task_id, "again")
+    assert await door.admit(admit(task_id, "again")) == 0
+    account = await account_of(database, accounts, accounts.c.tenant, "again")
+    assert (account.spent_tokens, account.held_tokens) == (1_000, 9_000)
+
+
+async def give_back(door: Accounts, task_id: UUID, tenant: str) -> None:
+    """As a task that stays parked does."""
+    async with door.database.tenant(tenant) as connection:
+        await lock_account(connection, tenant)
+        await door.give_back(connection, task_id)
+
+
+async def test_a_call_that_another_attempt_has_made_is_not_made_twice(database: Database) -> None:
+    ledger, task_id = Ledger(database), await open_task(database, "twice")
+    each = call(task_id, "twice", "plan")
+    await ledger.reserve(each, **HOLDER)
+    with pytest.raises(Overtaken):
+        await ledger.reserve(each, **HOLDER)
+    assert await task_account(database, task_id) == (0, 1_000)
+
+
+async def test_an_answer_to_a_call_that_was_given_up_is_charged_no_more(database: Database) -> None:
+    ledger, task_id = Ledger(database), await open_task(database, "late")
+    each = call(task_id, "late", "plan")
+    await ledger.reserve(each, **HOLDER)
+    await ledger.uncertain(each)
+    with pytest.raises(Overtaken):
+        await ledger.settle(each, Usage(100, 20), "answer", invalid=None)
+    assert await task_account(database, task_id) == (1_000, 0)
