@@ -39,7 +39,7 @@ def configure_logs(level: str, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("httpx", "httpcore", "temporalio.activity", "alembic"):
+    for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "temporalio.activity", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(process=process)
     # What nobody catches would be printed as it is.

@@ -84,6 +84,7 @@ class Provider:
         self.url = f"http://127.0.0.1:{port}/v1"
         self.scripts: dict[str, Script] = {}
         self.asked: list[Asked] = []
+        self.down: Fault | None = None
         self._counts: dict[tuple[str, str], int] = {}
 
     @property
@@ -116,7 +117,7 @@ class Provider:
         gate = script.gates.get(asked.role)
         if gate is not None:
             await asyncio.to_thread(gate.wait, 120)
-        said = self._next(script, asked)
+        said = self.down or self._next(script, asked)
         if isinstance(said, Fault):
             headers = {} if said.retry_after is None else {"Retry-After": str(said.retry_after)}
             broken = {**_completion("", script.usage), "choices": []}
