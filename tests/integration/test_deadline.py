@@ -53,6 +53,7 @@ class World:
         self.refusals = refusals
         self.choice = choice
         self.stuck = stuck
+        self.deadline_seconds = 10
         self.closed = 0
         self.spent = ""
         self.parked: list[ParkInput] = []
@@ -66,7 +67,9 @@ class World:
         if self.refusals:
             self.refusals -= 1
             raise NotAdmitted("full", retry_after=60)
-        return Admission(title="t", candidates=1, repair_rounds=0, deadline_seconds=10, policy=VotePolicy())
+        return Admission(
+            title="t", candidates=1, repair_rounds=0, deadline_seconds=self.deadline_seconds, policy=VotePolicy()
+        )
 
     @activity.defn(name="ask_role")
     async def ask_role(self, ask: AskRoleInput) -> AskRoleResult:
@@ -157,18 +160,23 @@ async def start_server() -> WorkflowEnvironment:
 
 
 @asynccontextmanager
-async def started(environment: WorkflowEnvironment, world: World) -> AsyncIterator[WorkflowHandle[Any, str]]:
-    """`AgentTask` in a world."""
+async def started(
+    environment: WorkflowEnvironment, world: World, *, task: type = AgentTask, again: str | None = None
+) -> AsyncIterator[WorkflowHandle[Any, str]]:
+    """`AgentTask`, or another class in its place, in a world; `again` is the id of one that was started before."""
     async with AsyncExitStack() as workers:
         for queue in (ORCHESTRATOR_QUEUE, PEER_HUB_QUEUE, SANDBOX_QUEUE):
             worker = Worker(
                 environment.client,
                 task_queue=queue,
-                workflows=[AgentTask, ConsensusRound],
+                workflows=[task, ConsensusRound],
                 activities=world.activities,
                 interceptors=[FailureInterceptor()],
             )
             await workers.enter_async_context(worker)
+        if again is not None:
+            yield environment.client.get_workflow_handle_for(AgentTask.run, again)
+            return
         yield await environment.client.start_workflow(
             AgentTask.run,
             TASK,
