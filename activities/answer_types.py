@@ -4,6 +4,7 @@ What people read of an answer is cleaned here and nowhere else. Places, ids and 
 change them; the contents of files are kept byte for byte.
 """
 
+from functools import lru_cache
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
@@ -92,7 +93,13 @@ class BallotAnswer(BaseModel):
 
 def ballot_type(evidence: Evidence, *, lean: bool = False) -> type[BaseModel]:
     """A ballot's type in which only evidence that exists can be cited; a lean one holds one of each at most."""
-    cited: Any = list[Literal[evidence.ids]]  # type: ignore[name-defined]
+    return _ballot_type(evidence.ids, lean)
+
+
+@lru_cache(maxsize=64)
+def _ballot_type(ids: tuple[str, ...], lean: bool) -> type[BaseModel]:
+    """Kept, since a type takes milliseconds to make and most votes cite the same."""
+    cited: Any = list[Literal[ids]]  # type: ignore[valid-type]
     citations = (cited, Field(max_length=1 if lean else 8))
     objection: Any = create_model("Objection", __base__=ObjectionAnswer, evidence=citations)
     fields: dict[str, Any] = {

@@ -71,7 +71,7 @@ class BareVote:
 
 
 async def _step(name: str, argument: BaseModel, step: str, queue: str | None = None) -> Said:
-    return await workflow.execute_activity(
+    said: Said = await workflow.execute_activity(
         name,
         argument,
         result_type=Said,
@@ -81,6 +81,7 @@ async def _step(name: str, argument: BaseModel, step: str, queue: str | None = N
         heartbeat_timeout=timedelta(seconds=5),
         retry_policy=RetryPolicy(maximum_attempts=5),
     )
+    return said
 
 
 class BareActivities:
@@ -109,8 +110,9 @@ class BareActivities:
     async def prove(self, code: Said) -> Said:
         """As long as two runs of the sandbox."""
         from activities.judging import judge
-        from bench.played import TASK, PlayedPool
+        from bench.played import TASK
         from schema.messages.sandbox import SandboxJob
+        from tests.support.played import PlayedPool
 
         job = SandboxJob(files={"work.py": code.text}, tests=TASK["tests"], command=("python", "-m", "pytest", "-q"))
         return Said(text=(await judge(PlayedPool(), job)).model_dump_json())

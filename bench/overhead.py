@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 # In place of this folder, where files have the names of packages.
 sys.path[0] = str(ROOT)
 
-from sqlalchemy import insert, select  # noqa: E402
+from sqlalchemy import insert  # noqa: E402
 from sqlalchemy.dialects.postgresql import insert as upsert  # noqa: E402
 from temporalio.client import Client  # noqa: E402
 from temporalio.contrib.pydantic import pydantic_data_converter  # noqa: E402
@@ -89,8 +89,6 @@ def governed(database: Database, client: Client) -> Run:
         await engine.start_task(client, task_id, "bench", TASK["title"])
         ended = await engine.task_handle(client, task_id).result()
         if ended != "accepted":
-            async with database.tenant("bench") as c:
-                print((await c.execute(select(tasks.c.reason).where(tasks.c.task_id == task_id))).all())
             raise SystemExit(f"the task ended as {ended}")
 
     return run
@@ -133,7 +131,7 @@ async def parts(home: Path) -> AsyncIterator[tuple[Settings, dict[str, str]]]:
     async with (
         running_temporal(home) as address,
         running_postgres(home) as prepared,
-        process(["bench.played", "provider", str(port)], {}),
+        process(["bench.played", str(port)], {}),
     ):
         settings = prepared.model_copy(update={"temporal_address": address})
         named = {
@@ -151,7 +149,7 @@ async def measure(home: Path, rounds: int, number: int) -> dict[str, list[Round]
     """The rounds of each side, after one that doesn't count."""
     async with (
         parts(home) as (settings, environment),
-        process(["bench.played", "worker"], environment) as our_worker,
+        process(["tests.support.played"], environment) as our_worker,
         process(["bench.bare_task"], environment) as bare_worker,
     ):
         database = Database.from_settings(settings)

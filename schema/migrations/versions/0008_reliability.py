@@ -22,7 +22,7 @@ ALTER TABLE task_steps DROP CONSTRAINT task_steps_state_check, ADD CONSTRAINT ta
 # what it spent (`close`). On the task's account: its calls. Sums over the entries are the columns of the accounts.
 ENTRIES = """
 CREATE TABLE ledger_entries (
-    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id             bigint GENERATED ALWAYS AS IDENTITY,
     at             timestamptz NOT NULL DEFAULT now(),
     tenant         text NOT NULL,
     account        text NOT NULL CHECK (account IN ('tenant', 'task')),
@@ -38,9 +38,10 @@ CREATE TABLE ledger_entries (
     held_micro_usd bigint NOT NULL DEFAULT 0,
     spent_micro_usd bigint NOT NULL DEFAULT 0,
     actor          text,
+    -- A reservation writes two entries: each index more is written twice.
+    PRIMARY KEY (tenant, id),
     UNIQUE (task_id, step, epoch, ask, dispatch, kind)
 );
-CREATE INDEX ledger_entries_by_tenant ON ledger_entries (tenant, id DESC);
 """
 
 LETTERS = """
