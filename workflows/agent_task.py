@@ -44,6 +44,7 @@ from workflows.steps import StepFailed, durable_step
 from workflows.telling import enter, fix_view
 
 CANCEL_SECONDS = 30
+TASK_GONE = "TaskGone"
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,9 @@ class AgentTask:
                 verdict = await self._ask_person(verdict)
         except StepFailed as failed:
             verdict = Verdict(TaskState.FAILED, str(failed.message))
+            if failed.error_type == TASK_GONE:
+                # Its row says so before anybody told this workflow: it was cancelled, or has ended already.
+                verdict = Verdict(TaskState.CANCELLED, "cancelled on request")
         except (asyncio.CancelledError, FailureError) as error:
             if not is_cancelled_exception(error):
                 raise
