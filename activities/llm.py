@@ -144,7 +144,6 @@ class LlmActivities:
 
 async def _heartbeat() -> None:
     with suppress(asyncio.CancelledError):
-        # Most answers are there before the first one is due.
         while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
             activity.heartbeat()
+            await asyncio.sleep(HEARTBEAT_SECONDS)

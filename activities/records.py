@@ -49,9 +49,14 @@ class RecordActivities:
         return await self._verdicts.decision(task)
 
     @activity.defn(name="finish")
-    async def finish(self, finish: FinishInput) -> None:
-        """End a task: result, verdict, slot and hold in one transaction. A final task is left as it is."""
-        await self._verdicts.finish(finish)
+    async def finish(self, finish: FinishInput) -> TaskState | None:
+        """End a task: result, verdict, slot and hold in one transaction.
+
+        Returns the state of a task that had ended before, as one whose workflow was reset: it is left as it is.
+        """
+        if await self._verdicts.finish(finish):
+            return None
+        return await self._verdicts.state(finish.task_id, finish.tenant)
 
     async def _store_text(self, ref: StepRef, body: str) -> StoredText:
         from schema.texts import digest_of

@@ -102,9 +102,8 @@ async def _with_heartbeat(pool: "SandboxPool", job: SandboxJob) -> SandboxRun:
     work = asyncio.create_task(judge(pool, job))
     try:
         while not work.done():
+            activity.heartbeat()
             await asyncio.wait([work], timeout=HEARTBEAT_SECONDS)
-            if not work.done():
-                activity.heartbeat()
         return work.result()
     finally:
         if not work.done():

@@ -38,6 +38,12 @@ class Verdicts:
             row = (await connection.execute(select(decisions).where(decisions.c.task_id == task.task_id))).one_or_none()
         return HumanDecision() if row is None else HumanDecision(decision=row.decision, actor=row.actor)
 
+    async def state(self, task_id: UUID, tenant: str) -> TaskState | None:
+        """The state of a task; None where the tenant has no such task."""
+        async with self._database.tenant(tenant) as connection:
+            state = await connection.scalar(select(tasks.c.state).where(tasks.c.task_id == task_id))
+        return None if state is None else TaskState(state)
+
     async def finish(self, finish: FinishInput) -> bool:
         """End a task; False if it is unknown or was final before."""
         async with self._database.tenant(finish.tenant) as connection:

@@ -92,8 +92,7 @@ class AgentTask:
                 raise
             await self._finish(Verdict(TaskState.CANCELLED, "cancelled on request"))
             raise
-        await self._finish(verdict)
-        return verdict.state.value
+        return (await self._finish(verdict)).value
 
     @workflow.signal(name="decision_recorded")
     def decision_recorded(self) -> None:
@@ -274,7 +273,8 @@ class AgentTask:
                 state = TaskState.ACCEPTED if decision.decision == "accept" else TaskState.REJECTED
                 return replace(verdict, state=state, reason=f"{decision.decision}ed by {decision.actor}")
 
-    async def _finish(self, verdict: Verdict) -> None:
+    async def _finish(self, verdict: Verdict) -> TaskState:
+        """The state in which the task ended: a workflow that was reset finds one that had ended before."""
         enter(verdict.state)
         if verdict.state in (TaskState.ACCEPTED, TaskState.REJECTED):
             workflow.upsert_search_attributes([GOLDEN_VERDICT.value_set(verdict.state.value)])
@@ -289,11 +289,14 @@ class AgentTask:
             fixes=verdict.fixes,
         )
         # A second cancel must not leave the row open and the slot taken.
-        await asyncio.shield(
+        before = await asyncio.shield(
             durable_step(
                 RECORD, RecordActivities.finish, finish, step="finish", summary=f"record: {verdict.state.value}"
             )
         )
+        if before is not None:
+            enter(before)
+        return before or verdict.state
 
     async def _ask(self, question: AskRoleInput, summary: str, parks: Parks = always) -> AskRoleResult:
         step = question.ref.step

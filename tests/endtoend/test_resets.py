@@ -14,6 +14,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHistory
 
 from deploy.local.temporal import binary
 from schema.database import Database
+from schema.engine import GOLDEN_STATE
 from tests.endtoend.test_ends import closed, nothing_is_held, step_runs
 from tests.endtoend.test_parking import NONSENSE, budget_holds, decide, parked, parked_again
 from tests.support.books import Books, books_of
@@ -181,6 +182,8 @@ async def test_a_task_reset_after_its_end_stays_as_it_ended(
     asked = len(provider.asked_about(title))
     await reset(golden, temporal, task_id, done("plan"))
     assert await closed(temporal, f"task/{task_id}") == WorkflowExecutionStatus.COMPLETED
+    described = await temporal.get_workflow_handle(f"task/{task_id}").describe()
+    assert described.typed_search_attributes.get(GOLDEN_STATE) == "accepted"
     assert await golden.result(task_id) == result
     assert len(provider.asked_about(title)) == asked
     await is_paid_once(golden, provider, title, task_id)
