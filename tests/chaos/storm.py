@@ -75,6 +75,7 @@ class Storm:
             *findings(self.books, Promised(accepted, again, self._load.asked())),
             *(f"refused: {told} ({count} times)" for told, count in self._load.refused.items()),
             *self._still_parked(),
+            *await self._failed(),
             *[told for tenant in self._plan.tenants for told in await self._ledger_faults(tenant)],
             *await asyncio.to_thread(self._audit_faults),
             *await self._orphans(),
@@ -129,6 +130,12 @@ class Storm:
         for letter in self.books.letters:
             if letter.state == "open" and letter.task_id in redriven and letter.kind != "budget":
                 yield f"redriven: {letter.step} of {letter.task_id} is parked again ({letter.kind})"
+
+    async def _failed(self) -> list[str]:
+        """Tasks that were given up: here nobody discards a step, no deadline is near, and what is spent is parked."""
+        failed = [task for task in self.books.tasks if task.state == "failed"]
+        shown = [await self._act("viewer", task.tenant, "GET", f"/v1/tasks/{task.task_id}") for task in failed]
+        return [f"failed: {task.task_id}: {view.json()['reason']}" for task, view in zip(failed, shown, strict=True)]
 
     async def _ledger_faults(self, tenant: str) -> list[str]:
         """What `golden budget check` says."""
