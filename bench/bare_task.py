@@ -17,6 +17,7 @@ from temporalio.client import Client
 from temporalio.common import RetryPolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 QUEUES = ("bare-tasks", "bare-votes", "bare-sandbox")
 CANDIDATES, VOTERS = 3, ("reviewer", "security", "tester", "architect")
@@ -147,6 +148,10 @@ async def main() -> None:
             task_queue=queue,
             workflows=workflows,
             activities=activities,
+            # As ours: imported once.
+            workflow_runner=SandboxedWorkflowRunner(
+                restrictions=SandboxRestrictions.default.with_passthrough_modules("bench")
+            ),
             max_concurrent_activities=at_once,
             max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
             default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

@@ -12,6 +12,7 @@ from temporalio.client import Client
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError
 from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.failures import FailureInterceptor
 from activities.routes import read_routes
@@ -28,6 +29,10 @@ log = structlog.get_logger()
 RETRY_SECONDS = 2.0
 GRACE = timedelta(seconds=5)
 """Activities get this long to end by themselves at a shutdown; then they are cancelled, and tried elsewhere."""
+
+# Our workflows are imported once, not once a run, which is two thirds of what a workflow costs. That they are
+# deterministic is checked where nobody waits: the tests run and replay them with every import restricted.
+RUNNER = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("workflows"))
 
 # A worker that was killed is noticed after its heartbeat and its sticky queue time out: both are kept short.
 STICKY_TIMEOUT = timedelta(seconds=2)
@@ -80,6 +85,7 @@ async def _serve(name: str, kind: Kind, parts: Parts, client: Client, settings: 
         task_queue=kind.queue,
         workflows=kind.workflows,
         activities=kind.activities(parts),
+        workflow_runner=RUNNER,
         interceptors=[FailureInterceptor()],
         max_concurrent_activities=kind.concurrent_activities or settings.sandbox_pool,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

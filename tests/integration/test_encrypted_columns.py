@@ -50,7 +50,8 @@ async def test_what_users_and_models_wrote_is_in_no_column_to_be_read(
             "text": MARKER
         }
         assert await connection.scalar(select(model_calls.c.invalid).where(model_calls.c.task_id == task_id)) == MARKER
-        assert await connection.scalar(select(task_events.c.data).where(task_events.c.sequence == 99)) == data
+        event = select(task_events.c.data).where(task_events.c.task_id == task_id, task_events.c.sequence == 99)
+        assert await connection.scalar(event) == data
 
 
 async def test_rows_from_before_the_key_ring_are_read(gateway_url: str, database: Database, token: Token) -> None:
