@@ -45,7 +45,9 @@ class Database:
             try:
                 yield connection
             finally:
-                connection.info.pop(_STARTED, None)
+                # One that broke knows nothing any more, and to ask it would hide why it broke.
+                if not connection.invalidated:
+                    connection.info.pop(_STARTED, None)
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[AsyncConnection]:
