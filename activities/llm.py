@@ -138,8 +138,8 @@ class LlmActivities:
             data = ballot.model_dump(include={"choice", "confidence", "rationale"})
             events.append(Event("ballot", {"voter": voter, "round": int(number), **data}))
         result = AskRoleResult(response=response, ballot=ballot)
-        await self._store.finish_step(ask.ref, result, events=events)
-        return result
+        first = await self._store.finish_step(ask.ref, result, events=events)
+        return result if first is None else AskRoleResult.model_validate(first)
 
 
 async def _heartbeat() -> None:

@@ -47,8 +47,8 @@ class SandboxActivities:
         number = int(prove.ref.step.rsplit("/", 1)[1])
         told = proof.model_dump(include={"passed", "tests_passed", "tests_failed", "limit", "size_bytes"})
         event = Event("candidate", {"number": number, "step": prove.ref.step, **told})
-        await self._store.finish_step(prove.ref, proof, events=[event], texts=[report])
-        return proof
+        first = await self._store.finish_step(prove.ref, proof, events=[event], texts=[report])
+        return proof if first is None else Proof.model_validate(first)
 
     @activity.defn(name="await_sandbox")
     async def await_sandbox(self, task: AgentTaskInput) -> None:

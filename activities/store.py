@@ -112,12 +112,17 @@ class TaskStore:
         detail: str = "",
         events: Sequence[Event] = (),
         texts: Sequence[str] = (),
-    ) -> None:
-        """Store a step's result, its texts and its events. A second call for the same step changes nothing."""
+    ) -> Any | None:
+        """Store a step's result, its texts and its events.
+
+        Returns what is stored of a step that another attempt has done before: then nothing changes, and that counts.
+        """
         async with self.database.tenant(ref.tenant) as connection:
             for body in texts:
                 await put_text(connection, ref.tenant, body)
-            await close_step(connection, ref, "done", detail, result.model_dump(mode="json"), events)
+            if await close_step(connection, ref, "done", detail, result.model_dump(mode="json"), events):
+                return None
+            return await connection.scalar(select(task_steps.c.result).where(_is(ref), task_steps.c.state == "done"))
 
     async def tell_step(self, ref: StepRef, state: Literal["waiting", "retrying"], detail: str) -> None:
         """Tell whoever watches why a step that runs does not come to its end; `detail` is an error's type."""
