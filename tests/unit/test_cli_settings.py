@@ -11,10 +11,10 @@ from gateway.token_reader import Issuer, TokenReader
 from gateway.token_rules import own_rules
 from schema.keys import ensure_signing_key, read_public_keys
 from schema.settings import Settings
-from tests.unit.test_cli import Golden, ScriptedGateway, problem
+from tests.support.scripted_gateway import Golden, ScriptedGateway, problem
+from tests.support.scripted_gateway import gateway as gateway
+from tests.support.scripted_gateway import golden as golden
 from tests.unit.test_cli import file as file
-from tests.unit.test_cli import gateway as gateway
-from tests.unit.test_cli import golden as golden
 
 
 def test_without_a_token_the_folder_and_the_remedies_are_told(
