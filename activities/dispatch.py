@@ -16,7 +16,7 @@ from activities.models import Models, Question, RefusedCall, Reply
 from activities.prompts import prompt_version
 from activities.questions import question_for
 from activities.routes import ModelTarget
-from schema.errors import ModelUnavailable, RouteClosed
+from schema.errors import AnswerTooLong, ModelUnavailable, RouteClosed
 from schema.messages.steps import AskRoleInput
 
 MOST_TOKENS = 10_000_000
@@ -98,6 +98,8 @@ class Dispatcher:
                 outcome = Outcome.QUOTA if refused.quota else Outcome.FAILURE
             retry_after = refused.retry_after
             raise ModelUnavailable(str(refused), retry_after=retry_after) from refused
+        except AnswerTooLong:
+            raise
         except ModelUnavailable:
             outcome = Outcome.FAILURE
             raise

@@ -16,7 +16,7 @@ from pydantic_ai.settings import ModelSettings
 from activities.ledger import Usage
 from activities.provider_http import AnswerTooLarge, provider_client
 from activities.routes import ModelTarget, Routes
-from schema.errors import ModelUnavailable, RouteUnknown
+from schema.errors import AnswerTooLong, ModelUnavailable, RouteUnknown
 from schema.messages.steps import Role
 
 QUOTA = 429
@@ -114,7 +114,7 @@ class Models:
             if _caused_by(error, "ConnectError", "ConnectTimeout"):
                 raise RefusedCall("the provider can't be reached") from error
             if _caused_by(error, AnswerTooLarge.__name__):
-                raise ModelUnavailable("the provider's answer has no end") from error
+                raise AnswerTooLong("the provider's answer has no end") from error
             # A broken answer breaks the SDKs in many ways; all mean the same to us.
             raise ModelUnavailable(f"no usable answer: {type(error).__name__}") from error
 

@@ -1,6 +1,6 @@
 """What Reconcile looks at: open tasks of all tenants, and decisions that their workflows have not heard."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -10,27 +10,37 @@ from schema.database import Database
 from schema.messages.task import FINAL_STATES
 from schema.tables import dead_letters, decisions, tasks
 
+PAGE = 500
+"""Those who only wait are many, and always the same: whoever needs help may stand behind all of them."""
+
 _OPEN = tasks.c.state.not_in([state.value for state in FINAL_STATES])
 
 
-async def open_tasks(database: Database, *, older_than_seconds: int, limit: int) -> Sequence[Any]:
-    """Open tasks that nothing was written to for a while, each with its decision if any; nothing sealed is read."""
-    async with database.service() as connection:
-        rows = await connection.execute(
-            select(
-                tasks.c.task_id,
-                tasks.c.tenant,
-                tasks.c.state,
-                tasks.c.admitted,
-                tasks.c.cancel_requested_by,
-                decisions.c.decision,
+async def open_tasks(database: Database, *, older_than_seconds: int, page: int = PAGE) -> AsyncIterator[Any]:
+    """All open tasks that nothing was written to for a while, each with its decision if any; nothing sealed is read."""
+    after = UUID(int=0)
+    while True:
+        async with database.service() as connection:
+            found = await connection.execute(
+                select(
+                    tasks.c.task_id,
+                    tasks.c.tenant,
+                    tasks.c.state,
+                    tasks.c.admitted,
+                    tasks.c.cancel_requested_by,
+                    decisions.c.decision,
+                )
+                .outerjoin(decisions, decisions.c.task_id == tasks.c.task_id)
+                .where(_OPEN, tasks.c.updated_at < _ago(older_than_seconds), tasks.c.task_id > after)
+                .order_by(tasks.c.task_id)
+                .limit(page)
             )
-            .outerjoin(decisions, decisions.c.task_id == tasks.c.task_id)
-            .where(_OPEN, tasks.c.updated_at < _ago(older_than_seconds))
-            .order_by(tasks.c.updated_at)
-            .limit(limit)
-        )
-        return rows.all()
+            rows = found.all()
+        for row in rows:
+            yield row
+        if len(rows) < page:
+            return
+        after = rows[-1].task_id
 
 
 async def title_of(database: Database, task_id: UUID) -> str:
@@ -43,22 +53,30 @@ async def title_of(database: Database, task_id: UUID) -> str:
         return str(await connection.scalar(select(tasks.c.title).where(tasks.c.task_id == task_id)))
 
 
-async def unheard_letters(database: Database, *, older_than_seconds: int, limit: int) -> Sequence[Any]:
-    """Decided dead letters of open tasks whose workflows have not read the decision."""
-    async with database.service() as connection:
-        rows = await connection.execute(
-            select(dead_letters.c.id, dead_letters.c.workflow_id)
-            .join(tasks, tasks.c.task_id == dead_letters.c.task_id)
-            .where(
-                _OPEN,
-                dead_letters.c.state != "open",
-                dead_letters.c.heard_at.is_(None),
-                dead_letters.c.decided_at < _ago(older_than_seconds),
+async def unheard_letters(database: Database, *, older_than_seconds: int, page: int = PAGE) -> AsyncIterator[Any]:
+    """All decided dead letters of open tasks whose workflows have not read the decision."""
+    after = 0
+    while True:
+        async with database.service() as connection:
+            found = await connection.execute(
+                select(dead_letters.c.arrival, dead_letters.c.workflow_id)
+                .join(tasks, tasks.c.task_id == dead_letters.c.task_id)
+                .where(
+                    _OPEN,
+                    dead_letters.c.state != "open",
+                    dead_letters.c.heard_at.is_(None),
+                    dead_letters.c.decided_at < _ago(older_than_seconds),
+                    dead_letters.c.arrival > after,
+                )
+                .order_by(dead_letters.c.arrival)
+                .limit(page)
             )
-            .order_by(dead_letters.c.decided_at)
-            .limit(limit)
-        )
-        return rows.all()
+            rows = found.all()
+        for row in rows:
+            yield row
+        if len(rows) < page:
+            return
+        after = rows[-1].arrival
 
 
 def _ago(seconds: int) -> ColumnElement[Any]:

@@ -1,10 +1,16 @@
 """The HTTP client for providers: no redirects, and an answer that has an end."""
 
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
 MAX_ANSWER_BYTES = 8_000_000
+"""Unpacked."""
+
+PIECE_BYTES = 65_536
+_GZIP_OR_ZLIB = 47
+"""zlib's number for: whichever of the two the first bytes say."""
 
 
 class AnswerTooLarge(httpx2.ReadError):
@@ -12,16 +18,31 @@ class AnswerTooLarge(httpx2.ReadError):
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+    """What comes, unpacked where it was packed, as long as it is not too much: a kilobyte may unpack to gigabytes."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream, *, packed: bool) -> None:
         self._stream = stream
+        self._unpack = zlib.decompressobj(_GZIP_OR_ZLIB) if packed else None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         seen = 0
         async for chunk in self._stream:
-            seen += len(chunk)
-            if seen > MAX_ANSWER_BYTES:
-                raise AnswerTooLarge(f"more than {MAX_ANSWER_BYTES} bytes")
+            for piece in self._pieces(chunk):
+                seen += len(piece)
+                if seen > MAX_ANSWER_BYTES:
+                    raise AnswerTooLarge(f"more than {MAX_ANSWER_BYTES} bytes")
+                yield piece
+
+    def _pieces(self, chunk: bytes) -> Iterator[bytes]:
+        if self._unpack is None:
             yield chunk
+            return
+        try:
+            while chunk:
+                yield self._unpack.decompress(chunk, PIECE_BYTES)
+                chunk = self._unpack.unconsumed_tail
+        except zlib.error as error:
+            raise httpx2.DecodingError("what says it is packed is not") from error
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -29,11 +50,14 @@ class _Bounded(httpx2.AsyncByteStream):
 
 class _Transport(httpx2.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        # What is packed could unpack to any size.
-        request.headers["Accept-Encoding"] = "identity"
+        request.headers["Accept-Encoding"] = "gzip"
         response = await super().handle_async_request(request)
+        packing = response.headers.pop("Content-Encoding", "identity").strip().lower()
+        if packing not in ("identity", "gzip", "x-gzip", "deflate"):
+            await response.aclose()
+            raise httpx2.DecodingError(f"answers packed as {packing[:40]!r} are not taken")
         if isinstance(response.stream, httpx2.AsyncByteStream):
-            response.stream = _Bounded(response.stream)
+            response.stream = _Bounded(response.stream, packed=packing != "identity")
         return response
 
 

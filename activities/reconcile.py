@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 5
 """A row this young may just be on its way: its writer is left to finish."""
 
-BATCH = 500
-
 log = structlog.get_logger()
 
 _RUNNING = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW)
@@ -42,12 +40,12 @@ class ReconcileActivities:
         from activities.open_tasks import open_tasks, unheard_letters
 
         counts = {"started": 0, "closed": 0, "cancelled": 0, "woken": 0, "skipped": 0}
-        for row in await open_tasks(self._database, older_than_seconds=GRACE_SECONDS, limit=BATCH):
+        async for row in open_tasks(self._database, older_than_seconds=GRACE_SECONDS):
             activity.heartbeat()
             done = await self._mend(row)
             if done is not None:
                 counts[done] += 1
-        for letter in await unheard_letters(self._database, older_than_seconds=GRACE_SECONDS, limit=BATCH):
+        async for letter in unheard_letters(self._database, older_than_seconds=GRACE_SECONDS):
             activity.heartbeat()
             counts["woken"] += await self._wake(letter.workflow_id)
         return ReconcileResult(**counts)

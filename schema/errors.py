@@ -10,6 +10,7 @@
     │   ├── SandboxBusy                every sandbox is taken: wait a little
     │   ├── SandboxUnavailable         the container engine does not answer: wait longer
     │   ├── ModelUnavailable           the provider failed, was slow or said 429
+    │   │   └── AnswerTooLong          it answered more than anybody can need, which says nothing of its health
     │   └── KeyMissing                 the key ring lacks the key of what is to be read: put it back
     └── FinalError                     the same call will fail again
         ├── IsolationRequired          the required isolation is not there
@@ -78,6 +79,10 @@ class SandboxUnavailable(RetryableError):
 
 class ModelUnavailable(RetryableError):
     """The provider failed, was too slow, or asked for a pause."""
+
+
+class AnswerTooLong(ModelUnavailable):
+    """The provider's answer has no end. What was asked may be the cause: its circuit learns nothing from it."""
 
 
 class KeyMissing(RetryableError):

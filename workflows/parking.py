@@ -29,6 +29,7 @@ LETTER_KINDS: dict[str, LetterKind] = {
     "PriceUnknown": "price",
     "InvalidModelOutput": "model",
     "ModelUnavailable": "model",
+    "AnswerTooLong": "model",
     "RouteUnknown": "model",
     "IsolationRequired": "sandbox",
     "HeartbeatTimeout": "poison",
@@ -251,7 +252,8 @@ class Steps:
     async def _readmit(self, step: str) -> None:
         """Stand in line again for a slot, if it was given away; an early arrival stands before the later ones."""
         if self._yielded:
-            await durable_step(
+            # May be parked in its turn, as where a price is missing now.
+            await self.run(
                 WAIT,
                 AdmissionActivities.admit,
                 self._task,

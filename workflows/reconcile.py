@@ -17,7 +17,7 @@ class Reconcile:
     async def run(self) -> ReconcileResult:
         return await workflow.execute_activity_method(
             ReconcileActivities.reconcile,
-            start_to_close_timeout=timedelta(minutes=5),
+            start_to_close_timeout=timedelta(minutes=30),
             heartbeat_timeout=timedelta(seconds=30),
             summary="one pass over the open tasks",
         )

@@ -18,7 +18,7 @@ from temporalio.worker import Worker
 
 from activities.failures import FailureInterceptor
 from schema.engine import ORCHESTRATOR_QUEUE, PEER_HUB_QUEUE, SANDBOX_QUEUE, SEARCH_ATTRIBUTES
-from schema.errors import BudgetExhausted, NotAdmitted, NotYet, RouteClosed
+from schema.errors import BudgetExhausted, NotAdmitted, NotYet, PriceUnknown, RouteClosed
 from schema.messages.steps import (
     Admission,
     AgentTaskInput,
@@ -38,6 +38,7 @@ from schema.messages.steps import (
     StoreObjectionsInput,
 )
 from schema.messages.vote import Ballot, Choice, VotePolicy
+from tests.support.processes import until
 from workers.provision import add_search_attributes
 from workflows.agent_task import AgentTask
 from workflows.consensus_round import ConsensusRound
@@ -54,6 +55,8 @@ class World:
         self.choice = choice
         self.stuck = stuck
         self.deadline_seconds = 10
+        self.unpriced = 0
+        self.yielded = 0
         self.closed = 0
         self.spent = ""
         self.parked: list[ParkInput] = []
@@ -67,6 +70,9 @@ class World:
         if self.refusals:
             self.refusals -= 1
             raise NotAdmitted("full", retry_after=60)
+        if self.unpriced and self.parked:
+            self.unpriced -= 1
+            raise PriceUnknown("no price")
         return Admission(
             title="t", candidates=1, repair_rounds=0, deadline_seconds=self.deadline_seconds, policy=VotePolicy()
         )
@@ -99,7 +105,7 @@ class World:
 
     @activity.defn(name="yield_slot")
     async def yield_slot(self, task: AgentTaskInput) -> None:
-        return None
+        self.yielded += 1
 
     @activity.defn(name="prove")
     async def prove(self, prove: ProveInput) -> Proof:
@@ -252,6 +258,17 @@ async def test_a_parked_step_takes_nothing_of_a_deadline_and_goes_on_in_a_new_ep
     first = {ask.ref.step: ask for ask in world.asked if ask.ref.epoch == 1}
     assert all(ask.model_copy(update={"ref": first[ask.ref.step].ref, "route": None}) == first[ask.ref.step]
                for ask in again)  # fmt: skip
+
+
+async def test_a_redriven_task_that_cannot_be_admitted_again_is_parked_again(environment: WorkflowEnvironment) -> None:
+    world = World()
+    world.spent, world.unpriced = "plan", 1
+    async with started(environment, world) as handle:
+        await until(lambda: bool(world.yielded))
+        world.letter = LetterDecision(state="redriven", actor="ann")
+        await handle.signal("dead_letter_decided")
+        assert await handle.result() == "accepted"
+    assert [letter.kind for letter in world.parked] == ["budget", "price"]
 
 
 async def test_a_redrive_at_a_pace_begins_when_its_turn_comes(environment: WorkflowEnvironment) -> None:

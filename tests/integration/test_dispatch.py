@@ -1,6 +1,7 @@
 """Calls along a route, over HTTP, on a real ledger: what a provider does wrong costs no more than it must."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -23,7 +24,7 @@ from activities.prices import Price
 from activities.routes import ModelTarget
 from activities.store import TaskStore
 from schema.database import Database
-from schema.errors import GoldenError, ModelUnavailable, PriceUnknown, RouteClosed
+from schema.errors import AnswerTooLong, GoldenError, ModelUnavailable, PriceUnknown, RouteClosed
 from schema.messages.steps import AskRoleInput, AskRoleResult, StepRef
 from schema.messages.task import TaskSpec, TaskState
 from schema.tables import accounts, circuits, ledger_entries, tasks
@@ -50,7 +51,7 @@ def answering(status: str, body: str, *headers: str) -> Serve:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         await reader.readexactly(int(head.split("content-length:")[1].split("\r\n")[0]))
         lines = [f"HTTP/1.1 {status}", "Content-Type: application/json", f"Content-Length: {len(body)}", *headers]
-        writer.write(("\r\n".join([*lines, "Connection: close", "", ""]) + body).encode())
+        writer.write(("\r\n".join([*lines, "Connection: close", "", ""]) + body).encode("latin-1"))
 
     return serve
 
@@ -152,6 +153,17 @@ async def floods(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         await writer.drain()
 
 
+async def bomb(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A kilobyte that unpacks to gigabytes, if one lets it."""
+    body = gzip.compress(gzip.compress(b" " * 100_000_000))
+    await answering("200 OK", body.decode("latin-1"), "Content-Encoding: gzip, gzip")(reader, writer)
+
+
+async def gzips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    body = gzip.compress(b" " * 100_000_000)
+    await answering("200 OK", body.decode("latin-1"), "Content-Encoding: gzip")(reader, writer)
+
+
 async def hangs_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
 
@@ -165,6 +177,8 @@ FAILING = {
     "an answer without a choice": (answering("200 OK", '{"choices": []}'), ["uncertain"]),
     "a drip": (drips, ["uncertain"]),
     "a flood": (floods, ["uncertain"]),
+    "a bomb": (bomb, ["uncertain"]),
+    "a packed flood": (gzips, ["uncertain"]),
     "a connection that ends": (hangs_up, ["uncertain"]),
 }
 
@@ -217,6 +231,24 @@ async def test_a_request_that_is_refused_says_nothing_of_the_provider(database: 
         activities = running.activities()
         for _ in range(6):
             with pytest.raises(ModelUnavailable):
+                await asked(activities, ask)
+        assert await activities._dispatcher.blocked(ask) is None
+
+
+async def test_an_answer_that_is_packed_is_an_answer(database: Database) -> None:
+    ask = await planning(database, f"packed-{uuid7()}")
+    body = gzip.compress(completion().encode()).decode("latin-1")
+    async with providers(database, answering("200 OK", body, "Content-Encoding: gzip")) as running:
+        await asked(running.activities(), ask)
+    assert await charged(database, ask.ref.task_id) == (120, 0, 140)
+
+
+async def test_answers_without_an_end_say_nothing_of_the_provider(database: Database) -> None:
+    ask = await planning(database, f"endless-{uuid7()}")
+    async with providers(database, gzips) as running:
+        activities = running.activities()
+        for _ in range(6):
+            with pytest.raises(AnswerTooLong):
                 await asked(activities, ask)
         assert await activities._dispatcher.blocked(ask) is None
 
