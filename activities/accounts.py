@@ -17,7 +17,6 @@ from schema.messages.task import FINAL_STATES, TaskState
 from schema.story import move
 from schema.tables import accounts, ledger_entries, tasks
 
-QUEUED_BECAUSE = "every slot of the tenant is taken, its budget has no room, or an earlier task waits"
 AT_ONCE = 50
 """So many waiting tasks are looked at when room comes back; whoever looks next goes on."""
 
@@ -54,7 +53,8 @@ class Accounts:
             earlier = await _waiting_before(connection, row.arrival)
             if not earlier and await self._hold(connection, account, row):
                 return 0
-            await move(connection, task.task_id, task.tenant, TaskState.QUEUED, QUEUED_BECAUSE)
+            reason = _why_queued(account, row, earlier)
+            await move(connection, task.task_id, task.tenant, TaskState.QUEUED, reason)
             await self._admit_waiting(connection, task.tenant)
             admitted = await connection.scalar(select(tasks.c.admitted).where(tasks.c.task_id == task.task_id))
             return 0 if admitted else earlier + 1
@@ -129,6 +129,20 @@ class Accounts:
         )
         await _book(connection, row, "admit", {"held_tokens": tokens, "held_micro_usd": micro_usd}, slots=1)
         return True
+
+
+def _why_queued(account: Any, row: Any, earlier: int) -> str:
+    """What a task waits for, in words for whoever sent it; it may wait for more by and by."""
+    if earlier:
+        return f"{earlier} earlier {'task' if earlier == 1 else 'tasks'} of the tenant wait for room"
+    if account.slots_used >= account.slots:
+        return f"all {account.slots} slots of the tenant are taken"
+    needed = row.budget_tokens - row.charged_tokens
+    if account.limit_tokens is not None:
+        left = account.limit_tokens - account.spent_tokens - account.held_tokens
+        if needed > left:
+            return f"it may need {needed:,} tokens, and the tenant has {left:,} of {account.limit_tokens:,} left"
+    return "the tenant's money has no room for the worst that it may cost"
 
 
 async def lock_account(connection: AsyncConnection, tenant: str) -> Any:

@@ -129,11 +129,24 @@ class Ledger:
         if answer == "busy":
             raise BudgetBusy("other calls of the task hold what this one may need")
         if answer == "spent":
-            raise BudgetExhausted(f"the call may need {call.reserved} tokens, and the task has fewer left")
+            raise BudgetExhausted(await self._lack(call))
         if answer == "unpriced":
             raise PriceUnknown(f"money is limited and {model} has no price: set `price` in GOLDEN_MODELS")
         if answer != "held":
             raise TaskGone("the task is unknown or already final")
+
+    async def _lack(self, call: Call) -> str:
+        """What is missing, in words for whoever tops the task up."""
+        async with self.database.tenant(call.ref.tenant) as connection:
+            found = await connection.execute(select(tasks).where(tasks.c.task_id == call.ref.task_id))
+            row = found.one()
+        left = row.budget_tokens - row.spent_tokens
+        if call.reserved > left:
+            return (
+                f"the call may need {call.reserved:,} tokens, and the task has {left:,} of {row.budget_tokens:,} left"
+            )
+        money = (row.budget_micro_usd or 0) - row.spent_micro_usd
+        return f"the call may cost {call.reserved_micro_usd:,} micro-dollars, and the task has {money:,} left"
 
     async def settle(self, call: Call, usage: Usage | None, body: str, *, invalid: str | None) -> str:
         """Store the response and charge what it used, in one transaction. Returns the response's reference.

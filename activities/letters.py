@@ -38,6 +38,7 @@ async def write_letter(connection: AsyncConnection, step: ParkInput) -> None:
             epoch=ref.epoch,
             kind=step.kind,
             cause=step.cause,
+            detail=step.detail or None,
             attempts=step.attempts,
             input=step.input or {},
         )
@@ -60,7 +61,11 @@ async def write_letter(connection: AsyncConnection, step: ParkInput) -> None:
     )
     told = {"step": ref.step, "state": "parked", "detail": step.cause}
     await append_event(connection, ref.task_id, ref.tenant, "step", told)
-    reason = f"step {ref.step} is parked ({step.kind}): {step.cause}; `golden dead-letters` shows and decides it"
+    detail = f", {step.detail}" if step.detail else ""
+    remedy = f"`golden dead-letters list --task {ref.task_id}`, then redrive or discard"
+    if step.kind == "budget":
+        remedy = f"`golden budget top-up {ref.task_id} --tokens N` lets it go on, `golden dead-letters` gives it up"
+    reason = f"step {ref.step} is parked ({step.kind}): {step.cause}{detail}. {remedy}"
     await move(connection, ref.task_id, ref.tenant, TaskState.PARKED, reason)
 
 

@@ -145,7 +145,7 @@ def _selection(ids: list[str] | None, *, everything: bool, **narrowed: str | Non
     """The API's filter for what a person has named in one of three ways."""
     given = _given(**narrowed)
     if sum((bool(ids), everything, bool(given))) != 1:
-        raise CliError("say which: IDs; or --kind, --cause, --task; or --all", ExitCode.USAGE)
+        raise CliError("say which, in one of three ways: IDs; or --kind, --cause, --task; or --all", ExitCode.USAGE)
     return {"ids": list(dict.fromkeys(each.strip().lower() for each in ids))} if ids else given
 
 
@@ -204,7 +204,7 @@ def _table(letters: Iterable[DeadLetter], *, wide: bool) -> Table:
     """The letters; their tasks only where there is room for whole ids."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("dead letter", "age", "state", "kind", "tries", "cause", "step", *(("task",) if wide else ())):
-        table.add_column(name, no_wrap=name not in ("cause", "step"), overflow="fold")
+        table.add_column(name, no_wrap=name != "cause", overflow="fold")
     for letter in letters:
         cells: list[str | Text] = [
             str(letter.id),
@@ -231,6 +231,7 @@ def _show(letter: DeadLetterView) -> None:
         "step": f"{letter.step}, epoch {letter.epoch}",
         "kind": letter.kind,
         "cause": f"{letter.cause}, after {letter.attempts} attempts",
+        "said": letter.detail,
         "parked": f"{_time(letter.parked_at)}, age {_age(letter.age_seconds)}",
         "decided": decided,
         "reason": letter.reason,

@@ -4,6 +4,8 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
 
 from rich.live import Live
 
@@ -69,11 +71,17 @@ def _run(client: GatewayClient, task: str, show: Show) -> TaskState:
         if event.event == "verdict":
             return TaskState(event.data["state"])
         if event.event == "state" and event.data.get("state") in WAITING:
-            # It may be an old story: what counts is whether the task waits now.
-            state = TaskState(client.get(task)["state"])
-            if state in WAITING:
+            # It may be an old story, with more to come: what counts is whether the task waits now, and since then.
+            now = client.get(task)
+            state = TaskState(now["state"])
+            if state in WAITING and _is_newest(event, now):
                 return state
     return TaskState(client.get(task)["state"])
+
+
+def _is_newest(event: TaskEvent, task: dict[str, Any]) -> bool:
+    at, updated = event.data.get("at"), task.get("updated_at")
+    return at is None or updated is None or datetime.fromisoformat(at) >= datetime.fromisoformat(updated)
 
 
 def follow(client: GatewayClient, task: str) -> Iterator[TaskEvent]:
@@ -136,4 +144,4 @@ def _detail(data: dict[str, object]) -> str:
 def _what_to_do(state: TaskState, task_id: str) -> str:
     if state is TaskState.ESCALATED:
         return f"the vote did not decide: golden decide {task_id} accept|reject --reason WHY"
-    return f"a step needs help: golden dead-letters list, then redrive or discard (task {task_id})"
+    return f"a step needs help: golden dead-letters list --task {task_id}, then redrive or discard"

@@ -52,7 +52,7 @@ class DeadLetter(Message):
 
     Attributes:
         epoch: which life of the step it was; a redrive begins the next.
-        cause: the stable type of the error; `attempts` ended with it.
+        cause: the stable type of the error; `attempts` ended with it. `detail` is what it said.
         age_seconds: how long nobody has decided on it, or had not until somebody did.
     """
 
@@ -63,6 +63,7 @@ class DeadLetter(Message):
     epoch: int
     kind: LetterKind
     cause: str
+    detail: str | None = None
     attempts: int
     state: LetterState
     parked_at: datetime

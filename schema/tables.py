@@ -158,6 +158,7 @@ dead_letters = Table(
     Column("epoch", Integer, nullable=False),
     Column("kind", Text, nullable=False),
     Column("cause", Text, nullable=False),
+    Column("detail", SealedText("dead_letters.detail")),
     Column("attempts", Integer, nullable=False),
     Column("input", SealedJson("dead_letters.input"), nullable=False),
     Column("state", Text, nullable=False),

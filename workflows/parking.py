@@ -61,8 +61,8 @@ def unless_invalid(error_type: str) -> bool:
 
 
 def if_unpaid(error_type: str) -> bool:
-    """A voter may be absent for anything but money: that is the task's to find, not the vote's to do without."""
-    return error_type in ("BudgetExhausted", "PriceUnknown")
+    """A voter may be absent for anything but money, or an operator's slip: the vote can't do without those."""
+    return error_type in ("BudgetExhausted", "PriceUnknown", "RouteUnknown")
 
 
 class StepDiscarded(StepFailed):
@@ -146,6 +146,7 @@ class Steps:
             ref=ref,
             kind=LETTER_KINDS.get(failed.error_type, "internal"),
             cause=failed.error_type,
+            detail=failed.detail,
             attempts=failed.attempts,
             workflow_id=workflow.info().workflow_id,
             input=None if argument is None else argument.model_dump(mode="json"),

@@ -23,12 +23,13 @@ Output = TypeVar("Output")
 class StepFailed(ApplicationError):
     """A step is spent. `error_type` is the stable type of its last error. Uncaught, it fails the workflow."""
 
-    def __init__(self, step: str, error_type: str, attempts: int = 1, *, told: str = "") -> None:
+    def __init__(self, step: str, error_type: str, attempts: int = 1, *, told: str = "", detail: str = "") -> None:
         told = told or f"step {step} failed: {error_type}"
         super().__init__(told, type=type(self).__name__, non_retryable=True)
         self.step = step
         self.error_type = error_type
         self.attempts = attempts
+        self.detail = detail
 
 
 async def durable_step(
@@ -70,7 +71,8 @@ async def durable_step(
         if is_cancelled_exception(error):
             raise
         spent = error.retry_state is RetryState.MAXIMUM_ATTEMPTS_REACHED
-        raise StepFailed(step, _type_of(error), kind.attempts if spent else 1) from error
+        detail = error.cause.message if isinstance(error.cause, ApplicationError) else ""
+        raise StepFailed(step, _type_of(error), kind.attempts if spent else 1, detail=detail) from error
 
 
 def _type_of(error: ActivityError) -> str:

@@ -188,7 +188,7 @@ class ParkInput(Message):
     """Parks a step whose attempts are spent: a dead letter is written, the task is `parked`.
 
     Attributes:
-        cause: the stable type of the last error.
+        cause: the stable type of the last error; `detail` is what it said.
         workflow_id: who waits for the decision.
         input: the step's input, by reference; None where it has none of its own.
     """
@@ -196,6 +196,7 @@ class ParkInput(Message):
     ref: StepRef
     kind: LetterKind
     cause: str
+    detail: str = ""
     attempts: int
     workflow_id: str
     input: dict[str, JsonValue] | None = None

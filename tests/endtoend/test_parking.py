@@ -103,6 +103,8 @@ async def test_a_spent_budget_parks_the_task_and_a_top_up_lets_it_go_on(golden: 
     task_id = await golden.submit(spec("too small", budget_tokens=1_000))
     letter = await parked(golden, task_id)
     assert (letter["step"], letter["kind"], letter["cause"]) == ("plan", "budget", "BudgetExhausted")
+    assert "tokens, and the task has 1,000 of 1,000 left" in letter["detail"]
+    assert f"`golden budget top-up {task_id} --tokens N`" in (await golden.task(task_id))["reason"]
     async with golden.client("admin") as client:
         answer = await client.post(f"/v1/tasks/{task_id}/top-up", json={"tokens": 49_000})
     assert answer.status_code == 200, answer.text

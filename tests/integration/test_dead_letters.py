@@ -22,7 +22,20 @@ Token = Callable[..., str]
 ROUTE = "/v1/dead-letters"
 DECISIONS = ("redrive", "discard")
 SHOWN = [
-    *("id", "task_id", "tenant", "step", "epoch", "kind", "cause", "attempts", "state", "parked_at", "age_seconds"),
+    *(
+        "id",
+        "task_id",
+        "tenant",
+        "step",
+        "epoch",
+        "kind",
+        "cause",
+        "detail",
+        "attempts",
+        "state",
+        "parked_at",
+        "age_seconds",
+    ),
     *("decided_at", "decided_by", "reason"),
 ]
 

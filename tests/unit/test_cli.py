@@ -154,6 +154,26 @@ def test_watch_goes_on_after_an_escalation_that_was_decided(gateway: ScriptedGat
     assert golden("watch", TASK_ID)[0] == 0
 
 
+def test_watch_tells_the_whole_story_of_a_task_that_waits_again(gateway: ScriptedGateway, golden: Golden) -> None:
+    now = "2026-11-23T12:00:00+00:00"
+    gateway.on(f"GET /v1/tasks/{TASK_ID}", (200, {**task("escalated"), "updated_at": now}))
+    story = [
+        sse(1, "state", state="parked", at="2026-11-23T10:00:00+00:00"),
+        sse(2, "step", step="plan", state="done", at="2026-11-23T11:00:00+00:00"),
+        sse(3, "state", state="escalated", at=now),
+    ]
+    gateway.on(f"GET /v1/tasks/{TASK_ID}/events", story)
+
+    code, out, _ = golden("watch", TASK_ID)
+
+    assert code == 5
+    assert [line.split(" ", 1)[1] for line in out.splitlines()[1:-1]] == [
+        "state parked",
+        "step plan done",
+        "state escalated",
+    ]
+
+
 def test_result_of_an_unfinished_task_is_5(gateway: ScriptedGateway, golden: Golden) -> None:
     gateway.on(f"GET /v1/tasks/{TASK_ID}/result", problem(409, "task-not-final", state="voting"))
 

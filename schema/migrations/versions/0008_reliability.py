@@ -55,6 +55,7 @@ CREATE TABLE dead_letters (
     epoch        integer NOT NULL,
     kind         text NOT NULL CHECK (kind IN ('model', 'sandbox', 'budget', 'price', 'vote', 'poison', 'internal')),
     cause        text NOT NULL,
+    detail       text,
     attempts     integer NOT NULL,
     input        jsonb NOT NULL,
     state        text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'redriven', 'discarded')),
