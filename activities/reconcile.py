@@ -55,8 +55,11 @@ class ReconcileActivities:
         try:
             await self._client.get_workflow_handle(workflow_id).signal(LETTER_DECIDED, rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
-            if error.status != RPCStatusCode.NOT_FOUND:
+            if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED):
                 raise
+            if error.status != RPCStatusCode.NOT_FOUND:
+                # One that Temporal will not signal must not be in the way of all others.
+                log.error("a workflow can't be signalled", workflow_id=workflow_id, status=error.status.name)
             return False
         return True
 

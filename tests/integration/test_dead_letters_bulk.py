@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 from temporalio.client import Client
 
+from gateway import dead_letter_bulk
 from schema.audit import payload_digest
 from schema.database import Database
 from schema.tables import dead_letters
@@ -119,19 +120,20 @@ class TestWhich:
 
         assert [each.json()["matched"] for each in (redriven, discarded)] == [1, 1]
 
-    async def test_one_request_decides_on_ten_thousand_and_leaves_the_youngest_to_the_next(
-        self, gateway_url: str, token: Token, database: Database
+    async def test_one_request_decides_on_so_many_and_leaves_the_youngest_to_the_next(
+        self, gateway_url: str, token: Token, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(dead_letter_bulk, "MOST", 100)
         tenant = tenant_name()
         async with client(gateway_url, token("admin", tenant)) as http:
             task, _ = await parked_task(http, database, 0)
-            await park_many(database, task, 10_002)
+            await park_many(database, task, 102)
             body = {"filter": {}, "per_minute": 6_000}
             answers = [(await http.post(f"{ROUTE}/redrive", json=body)).json() for _ in range(3)]
             (youngest, *_) = (await http.get(ROUTE, params={"limit": 1})).json()["items"]
 
-        assert [each["matched"] for each in answers] == [10_000, 2, 0]
-        assert youngest["step"] == "step/10002"
+        assert [each["matched"] for each in answers] == [100, 2, 0]
+        assert youngest["step"] == "step/102"
         last = datetime.fromisoformat(answers[1]["last_at"]) - datetime.fromisoformat(youngest["decided_at"])
         assert last == timedelta(milliseconds=10)
 

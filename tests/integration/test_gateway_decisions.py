@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import jwt
@@ -22,6 +23,8 @@ from tests.support.http import SPEC, client, problem, set_task, submit, tenant_n
 from tests.support.paths import path_of
 
 Token = Callable[..., str]
+
+BODIES: dict[str, Any] = {"decision": {"decision": "accept", "reason": "x"}, "top-up": {"tokens": 1}}
 TASK_ROUTES = [(each.method, each.path) for each in OPERATIONS if "{task_id}" in each.path]
 
 
@@ -162,7 +165,7 @@ class TestRefusals:
         await set_task(database, task, state="escalated")
         async with client(gateway_url, token("admin", tenant_name())) as http:
             for method, template in TASK_ROUTES:
-                body = {"decision": "accept", "reason": "x"} if template.endswith("decision") else None
+                body = BODIES.get(template.rsplit("/", 1)[-1])
                 foreign = await http.request(method, template.format(task_id=task["task_id"]), json=body)
                 absent = await http.request(method, template.format(task_id=uuid4()), json=body)
                 malformed = await http.request(method, template.format(task_id="x'--"), json=body)
