@@ -105,15 +105,20 @@ async def unusable(golden: Golden, provider: Provider) -> None:
     """No answer is of the type asked for; what was said is part of what is told back to the model."""
     odd = {"files": [{"path": f"../{MARK}-climbs", "content": f"{MARK}-content"}], f"{MARK}-field": 1}
     provider.script(marked("unusable"), Script(developer=[odd, f"{MARK}-prose", json.dumps([MARK])]))
-    assert (await golden.final(await submit(golden, task("unusable"))))["state"] in ("failed", "rejected")
+    task_id = await submit(golden, task("unusable"))
+    await golden.until(task_id, lambda task: task["state"] == "parked")
+    async with golden.client("operator") as http:
+        body = {"filter": {"task": task_id}, "reason": f"{MARK}-reason"}
+        assert (await http.post("/v1/dead-letters/discard", json=body)).json()["matched"] == 1
+    assert (await golden.final(task_id))["state"] == "failed"
 
 
 async def unavailable(golden: Golden, provider: Provider) -> None:
     """The provider answers with errors that quote the request, as they do."""
     faults = [Fault(500, message=f"{MARK}-500"), Fault(400, message=f"{MARK}-400"), Fault(401, message=f"{MARK}-401")]
-    provider.script(marked("unavailable"), Script(plan=[*faults, Fault(429, 1, f"{MARK}-429")]))
-    task_id = await submit(golden, task("unavailable", deadline="10s"))
-    assert (await golden.final(task_id))["state"] == "failed"
+    plan = [*faults, Fault(429, 1, f"{MARK}-429"), {"summary": "Write it.", "steps": []}]
+    provider.script(marked("unavailable"), Script(plan=plan, developer=[code("return number * 2")]))
+    assert (await golden.final(await submit(golden, task("unavailable"))))["state"] == "accepted"
 
 
 async def escalated(golden: Golden, provider: Provider) -> None:

@@ -12,7 +12,7 @@ from tests.support.golden import running_golden
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
 
 
 async def test_the_embedded_model_solves_an_example_though_it_is_killed_in_between(tmp_path: Path) -> None:
@@ -25,6 +25,7 @@ async def test_the_embedded_model_solves_an_example_though_it_is_killed_in_betwe
         )
         (model,) = golden.pids("model_server")
         os.kill(model, signal.SIGKILL)
+        await golden.final(task_id, within=240)
         result = await golden.result(task_id)
     assert result["state"] == "accepted", json.dumps(result, indent=1)
     assert {test["outcome"] for test in result["tests"]} == {"passed"}
