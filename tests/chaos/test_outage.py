@@ -27,11 +27,11 @@ async def test_tasks_wait_for_a_provider_that_is_down_and_go_on_by_themselves(tm
         provider.down = Fault(500)
         task_ids = [await golden.submit(spec(title, deadline="60s")) for title in titles]
 
-        async def opened_thrice() -> bool:
-            # Its pauses double: 5, 10 and 20 seconds.
-            return int((await circuit(golden)).get("opened_total", 0)) >= 3
+        async def opened_twice() -> bool:
+            # The second pause is twice as long as the first.
+            return int((await circuit(golden)).get("opened_total", 0)) >= 2
 
-        await until(opened_thrice, limit=90)
+        await until(opened_twice, limit=90)
         down = len(provider.asked)
         provider.down = None
         results = await asyncio.gather(*(golden.result(task_id) for task_id in task_ids))

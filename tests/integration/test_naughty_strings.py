@@ -112,7 +112,10 @@ async def ask_all(http: httpx.AsyncClient, requests: Iterable[Request]) -> None:
 
 
 @pytest.mark.parametrize(
-    "operation", [each for each in OPERATIONS if each.takes is not None], ids=lambda each: each.path
+    "operation",
+    # A discard reads its body as the redrive beside it does.
+    [each for each in OPERATIONS if each.takes is not None and not each.path.endswith("/discard")],
+    ids=lambda each: each.path,
 )
 async def test_in_every_field_of_every_body(operation: Operation, gateway_url: str, token: Token) -> None:
     method, path = operation.method, operation.path

@@ -20,7 +20,7 @@ from tests.support.parts import free_port
 
 Token = Callable[..., str]
 
-SECONDS = 6
+SECONDS = 3
 """For each run; what has begun by then is finished."""
 
 REFUSALS = [*map(str, (400, 401, 403, 404, 405, 406, 409, 413, 414, 415, 422, 429, 431)), "5xx"]
