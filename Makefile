@@ -17,7 +17,7 @@ demo: setup ## Start the stack, watch a team of agents solve a task, stop the st
 
 test: setup browser lint ## Check everything: style, types, layers, then all tests
 	$(BIN)/pytest -n 2 --dist loadfile tests/unit tests/replay tests/integration
-	$(BIN)/pytest -n 2 --dist loadfile tests/endtoend tests/chaos --ignore tests/chaos/test_engine_restart.py
+	$(BIN)/pytest -n 2 --dist loadfile tests/chaos tests/endtoend --ignore tests/chaos/test_engine_restart.py
 	$(BIN)/pytest tests/chaos/test_engine_restart.py
 
 chaos: setup ## Kill parts of a stack at random for GOLDEN_CHAOS_SECONDS (300), by GOLDEN_CHAOS_SEED
