@@ -2,12 +2,13 @@
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
 from activities.ledger import expire_calls
+from activities.store import has_open_letter, is_step
 from schema.errors import TaskGone
 from schema.messages.steps import LetterDecision, ParkInput, StepRef
 from schema.messages.task import FINAL_STATES, TaskState
@@ -27,6 +28,25 @@ async def write_letter(connection: AsyncConnection, step: ParkInput) -> None:
     state = await connection.scalar(select(tasks.c.state).where(tasks.c.task_id == ref.task_id).with_for_update())
     if state is None or TaskState(state) in FINAL_STATES:
         raise TaskGone("the task is unknown or already final")
+    if not await _insert(connection, step):
+        # A reset, or a vote held again, parks the same step: whoever waits now is to be told.
+        await connection.execute(
+            update(dead_letters).where(_letter_of(ref)).values(workflow_id=step.workflow_id, heard_at=None)
+        )
+        return
+    await connection.execute(
+        update(task_steps)
+        .where(is_step(ref), task_steps.c.state.in_(("running", "failed")))
+        .values(state="parked", detail=step.cause, ended_at=func.now())
+    )
+    told = {"step": ref.step, "state": "parked", "detail": step.cause}
+    await append_event(connection, ref.task_id, ref.tenant, "step", told)
+    await move(connection, ref.task_id, ref.tenant, TaskState.PARKED, _reason(step))
+
+
+async def _insert(connection: AsyncConnection, step: ParkInput) -> bool:
+    """The letter's row; False if the step has one."""
+    ref = step.ref
     written = await connection.execute(
         insert(dead_letters)
         .values(
@@ -45,36 +65,22 @@ async def write_letter(connection: AsyncConnection, step: ParkInput) -> None:
         .on_conflict_do_nothing()
         .returning(dead_letters.c.id)
     )
-    if written.scalar_one_or_none() is None:
-        # A reset, or a vote held again, parks the same step: whoever waits now is to be told.
-        mine = (dead_letters.c.task_id == ref.task_id, dead_letters.c.step == ref.step)
-        await connection.execute(
-            update(dead_letters)
-            .where(*mine, dead_letters.c.epoch == ref.epoch)
-            .values(workflow_id=step.workflow_id, heard_at=None)
-        )
-        return
-    await connection.execute(
-        update(task_steps)
-        .where(_step_of(ref), task_steps.c.state.in_(("running", "failed")))
-        .values(state="parked", detail=step.cause, ended_at=func.now())
-    )
-    told = {"step": ref.step, "state": "parked", "detail": step.cause}
-    await append_event(connection, ref.task_id, ref.tenant, "step", told)
-    detail = f", {step.detail}" if step.detail else ""
+    return written.scalar_one_or_none() is not None
+
+
+def _reason(step: ParkInput) -> str:
+    """Why the task is parked, and what lets it go on."""
+    ref, detail = step.ref, f", {step.detail}" if step.detail else ""
     remedy = f"`golden dead-letters list --task {ref.task_id}`, then redrive or discard"
     if step.kind == "budget":
         remedy = f"`golden budget top-up {ref.task_id} --tokens N` lets it go on, `golden dead-letters` gives it up"
-    reason = f"step {ref.step} is parked ({step.kind}): {step.cause}{detail}. {remedy}"
-    await move(connection, ref.task_id, ref.tenant, TaskState.PARKED, reason)
+    return f"step {ref.step} is parked ({step.kind}): {step.cause}{detail}. {remedy}"
 
 
 async def read_decision(connection: AsyncConnection, ref: StepRef) -> LetterDecision:
     """What was decided on a step's letter."""
     begin_in = func.extract("epoch", dead_letters.c.resume_at - func.now()).label("begin_in")
-    mine = and_(
-        dead_letters.c.task_id == ref.task_id, dead_letters.c.step == ref.step, dead_letters.c.epoch == ref.epoch
-    )
+    mine = _letter_of(ref)
     # Known to its workflow from here on: Reconcile has nothing to repeat.
     await connection.execute(
         update(dead_letters)
@@ -95,10 +101,10 @@ async def read_decision(connection: AsyncConnection, ref: StepRef) -> LetterDeci
 
 async def is_parked(connection: AsyncConnection, task_id: UUID) -> bool:
     """Whether a task is not final, and a letter of it is open."""
-    is_open = and_(dead_letters.c.task_id == task_id, dead_letters.c.state == "open")
-    state = await connection.scalar(select(tasks.c.state).where(tasks.c.task_id == task_id, exists().where(is_open)))
+    state = await connection.scalar(select(tasks.c.state).where(tasks.c.task_id == task_id, has_open_letter(task_id)))
     return state is not None and TaskState(state) not in FINAL_STATES
 
 
-def _step_of(ref: StepRef) -> ColumnElement[bool]:
-    return and_(task_steps.c.task_id == ref.task_id, task_steps.c.step == ref.step, task_steps.c.epoch == ref.epoch)
+def _letter_of(ref: StepRef) -> ColumnElement[bool]:
+    letters = dead_letters.c
+    return and_(letters.task_id == ref.task_id, letters.step == ref.step, letters.epoch == ref.epoch)

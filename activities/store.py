@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import Integer, Text, Uuid, and_, bindparam, exists, func, select, update
+from sqlalchemy import ColumnElement, Integer, Text, Uuid, and_, bindparam, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
@@ -122,12 +122,14 @@ class TaskStore:
                 await put_text(connection, ref.tenant, body)
             if await close_step(connection, ref, "done", detail, result.model_dump(mode="json"), events):
                 return None
-            return await connection.scalar(select(task_steps.c.result).where(_is(ref), task_steps.c.state == "done"))
+            return await connection.scalar(
+                select(task_steps.c.result).where(is_step(ref), task_steps.c.state == "done")
+            )
 
     async def tell_step(self, ref: StepRef, state: Literal["waiting", "retrying"], detail: str) -> None:
         """Tell whoever watches why a step that runs does not come to its end; `detail` is an error's type."""
         async with self.database.tenant(ref.tenant) as connection:
-            running = await connection.scalar(select(exists().where(_is(ref), task_steps.c.state == "running")))
+            running = await connection.scalar(select(exists().where(is_step(ref), task_steps.c.state == "running")))
             if running:
                 data = {"step": ref.step, "state": state, "detail": detail}
                 await append_event(connection, ref.task_id, ref.tenant, "step", data)
@@ -156,7 +158,7 @@ async def open_step(connection: AsyncConnection, ref: StepRef, state: TaskState 
     opened = await connection.execute(_OPEN[moves], {**values, "of_step": ref.step, "of_epoch": ref.epoch})
     if opened.first() is not None:
         return Opened(None, True, row.spec)
-    found = await connection.execute(select(task_steps.c.state, task_steps.c.result).where(_is(ref)))
+    found = await connection.execute(select(task_steps.c.state, task_steps.c.result).where(is_step(ref)))
     step_state, result = found.one()
     return Opened(result if step_state == "done" else await _done_later(connection, ref), False, row.spec)
 
@@ -192,11 +194,16 @@ async def _moves_on(connection: AsyncConnection, task_id: UUID, current: TaskSta
     """A parked task goes on when nothing of it is parked any more."""
     if current is not TaskState.PARKED:
         return _RANK[state] > _RANK[current]
-    is_open = and_(dead_letters.c.task_id == task_id, dead_letters.c.state == "open")
-    return not await connection.scalar(select(exists().where(is_open)))
+    return not await connection.scalar(select(has_open_letter(task_id)))
 
 
-def _is(ref: StepRef) -> Any:
+def has_open_letter(task_id: UUID) -> ColumnElement[bool]:
+    """Whether a step of the task is parked and nobody has decided on it."""
+    return exists().where(dead_letters.c.task_id == task_id, dead_letters.c.state == "open")
+
+
+def is_step(ref: StepRef) -> ColumnElement[bool]:
+    """The row of a step in its epoch."""
     return and_(task_steps.c.task_id == ref.task_id, task_steps.c.step == ref.step, task_steps.c.epoch == ref.epoch)
 
 
