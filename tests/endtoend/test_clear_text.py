@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 from deploy.local import postgres
 from tests.support.golden import Golden, running_golden
 from tests.support.processes import until
-from tests.support.provider import VOTERS, Fault, Provider, Script, ballot, files
+from tests.support.provider import VOTERS, Answer, Fault, Provider, Script, ballot, files
 from tests.support.specs import TESTS, spec
 
 MARK = f"marker{secrets.token_hex(8)}"
@@ -116,7 +116,7 @@ async def unusable(golden: Golden, provider: Provider) -> None:
 async def unavailable(golden: Golden, provider: Provider) -> None:
     """The provider answers with errors that quote the request, as they do."""
     faults = [Fault(500, message=f"{MARK}-500"), Fault(400, message=f"{MARK}-400"), Fault(401, message=f"{MARK}-401")]
-    plan = [*faults, Fault(429, 1, f"{MARK}-429"), {"summary": "Write it.", "steps": []}]
+    plan: list[Answer] = [*faults, Fault(429, 1, f"{MARK}-429"), {"summary": "Write it.", "steps": []}]
     provider.script(marked("unavailable"), Script(plan=plan, developer=[code("return number * 2")]))
     assert (await golden.final(await submit(golden, task("unavailable"))))["state"] == "accepted"
 
