@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Double,
     Integer,
     LargeBinary,
     MetaData,
@@ -17,7 +18,7 @@ from sqlalchemy import (
     Text,
     Uuid,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from schema.columns import SealedJson, SealedText
 
@@ -67,6 +68,8 @@ tasks = Table(
     Column("charged_micro_usd", BigInteger, nullable=False),
     Column("admitted", Boolean, nullable=False),
     Column("admissions", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("parent", Uuid),
     Column("result", Text),
 )
 
@@ -210,6 +213,42 @@ decisions = Table(
     Column("reason", SealedText("decisions.reason"), nullable=False),
     Column("actor", Text, nullable=False),
     _at("decided_at"),
+)
+
+ballots = Table(
+    "ballots",
+    metadata,
+    Column("task_id", Uuid, primary_key=True),
+    Column("vote", Integer, primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("voter", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("choice", Text, nullable=False),
+    Column("confidence", Double),
+    Column("weight", Integer, nullable=False),
+    Column("effective_weight", Integer, nullable=False),
+    Column("late", Boolean, nullable=False),
+    _at("at"),
+)
+
+truths = Table(
+    "truths",
+    metadata,
+    Column("task_id", Uuid, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("good", Boolean, nullable=False),
+    Column("actor", Text, nullable=False),
+    _at("at"),
+)
+
+tenant_policies = Table(
+    "tenant_policies",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("policy", JSONB, nullable=False),
+    Column("updated_by", Text, nullable=False),
+    _at("updated_at"),
 )
 
 idempotency_keys = Table(

@@ -10,6 +10,9 @@ Limit = Literal["timeout", "oom", "processes", "output", "disk"]
 Isolation = Literal["gvisor", "runc"]
 Outcome = Literal["passed", "failed", "error", "skipped", "missing"]
 Severity = Literal["low", "medium", "high"]
+GuardName = Literal["tests", "syntax", "lint", "security", "secrets", "scope", "dependencies"]
+GuardPolicy = Literal["on", "off"] | dict[str, Severity | Literal["off"]]
+"""Whether a guard runs; or, by rule, the severity of what it finds, or that it is not told."""
 
 
 class SandboxLimits(Message):

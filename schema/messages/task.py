@@ -86,6 +86,22 @@ Title = Annotated[
 ]
 
 
+class AutoFix(Message):
+    """What is done about the findings of the guards.
+
+    Attributes:
+        tools: fixes that real tools make, such as a linter's.
+        model: the developer is shown what is left.
+        follow_up: what happens to findings that stay: nothing, a task to submit is suggested, or it is created.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    tools: bool = True
+    model: bool = True
+    follow_up: Literal["off", "suggest", "create"] = "suggest"
+
+
 ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 """A sandbox image by its name in the settings' allow-list."""
 
@@ -107,6 +123,7 @@ class TaskSpec(Message):
     repair_rounds: Annotated[int, Field(ge=0, le=10)] = 2
     deadline: Annotated[str, AfterValidator(_check_deadline)] = "30m"
     policy: VotePolicy = VotePolicy()
+    auto_fix: AutoFix = AutoFix()
     image: ImageName = "default"
     labels: Annotated[
         dict[
@@ -218,11 +235,26 @@ class TaskView(Message):
 
 
 class FixView(Message):
-    """A repair that was kept: what it changed and why, in one sentence."""
+    """A repair that was kept: what it changed and why, in one sentence.
+
+    Attributes:
+        diff: what it changed, in unified form.
+        findings: the findings that it ended.
+    """
 
     step: str
     kind: Literal["deterministic", "model"]
     sentence: str
+    diff: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+class FollowUp(Message):
+    """A task for what could not be fixed: suggested, or created with what its parent left of its budget."""
+
+    title: str
+    finding: Finding
+    task_id: UUID | None = None
 
 
 class RoleTokens(Message):
@@ -242,6 +274,7 @@ class TaskResult(Message):
     tests: tuple[TestOutcome, ...] = ()
     findings: tuple[Finding, ...] = ()
     fixes: tuple[FixView, ...] = ()
+    follow_ups: tuple[FollowUp, ...] = ()
     consensus: Explanation | None = None
     prompts: dict[str, str] = {}
     tokens: dict[str, RoleTokens] = {}

@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from schema.messages.base import Message, field_fault
+from schema.messages.sandbox import GuardName, GuardPolicy
 
 Voter = Literal["reviewer", "security", "tester", "architect"]
 Choice = Literal["approve", "reject", "abstain"]
 VoteOutcome = Literal["approved", "rejected", "undecided"]
+Rule = Literal["contradicted", "unsupported", "no-evidence", "confidence", "agreement"]
 BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
@@ -16,7 +18,13 @@ DEFAULT_WEIGHTS: dict[Voter, int] = {"reviewer": 3000, "security": 2500, "tester
 
 
 class VotePolicy(Message):
-    """How a vote is held. Every field is optional; what is left out is the tenant's default."""
+    """How a vote is held. Every field is optional; what is left out is the tenant's default.
+
+    Attributes:
+        decide_within_seconds: a person's time to decide where the vote does not; then the answer is reject.
+        remind_after_seconds: the people who may decide are reminded after this time.
+        guards: `off`, `on`, or for each of a guard's rules `off` or the severity of what it finds.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -27,6 +35,9 @@ class VotePolicy(Message):
     deadline_seconds: Annotated[int, Field(ge=10, le=86_400)] = 600
     rounds: Annotated[int, Field(ge=1, le=2)] = 2
     veto: bool = True
+    decide_within_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 259_200
+    remind_after_seconds: Annotated[int, Field(ge=30, le=2_592_000)] = 86_400
+    guards: dict[GuardName, GuardPolicy] = {}
 
     @field_validator("voters")
     @classmethod
@@ -94,6 +105,42 @@ class Evidence(Message):
         return ("tests", "diff", *(("plan",) if self.has_plan else ()), *self.findings)
 
 
+class VoterRecord(Message):
+    """How a voter did in the votes of its tenant whose truth became known later.
+
+    Attributes:
+        judged: ballots that took a side and whose truth is known.
+        agreed: those of them that agreed with the truth.
+        brier: the mean squared distance between the stated confidence in the choice and whether it was right
+            (Brier, "Verification of forecasts expressed in terms of probability", 1950); 0 is best; None without any.
+        shared, same: by other voter, the votes in which both took a side, and those in which it was the same.
+    """
+
+    voter: Voter
+    judged: int = 0
+    agreed: int = 0
+    brier: float | None = None
+    shared: dict[Voter, int] = {}
+    same: dict[Voter, int] = {}
+
+
+class Reduction(Message):
+    """What one rule took from a ballot's weight: what is left is `factor` times what was there, from 0 to 1."""
+
+    rule: Rule
+    factor: float
+    reason: str
+
+
+class LateBallot(Message):
+    """A ballot that came after the count: kept, never counted."""
+
+    voter: Voter
+    round: int
+    choice: Choice
+    confidence: float
+
+
 class VoterAccount(Message):
     """What one voter said, what it counted for, and why."""
 
@@ -108,6 +155,8 @@ class VoterAccount(Message):
     outcome_without: VoteOutcome
     banzhaf: float = 0.0
     shapley_shubik: float = 0.0
+    reductions: tuple[Reduction, ...] = ()
+    record: VoterRecord | None = None
 
 
 class CountedObjection(Message):
@@ -119,7 +168,15 @@ class CountedObjection(Message):
 
 
 class Explanation(Message):
-    """Why a vote came out as it did, and what would have changed it."""
+    """Why a vote came out as it did, and what would have changed it.
+
+    Attributes:
+        flip: the least change of choices that changes the outcome; None where none does.
+        flip_cost: the weight, in basis points, of the voters that would have to change.
+        effective_votes: how many independent votes the counted ballots amount to (docs/consensus.md).
+        late: ballots that came after the count.
+        question: what a person is asked, where the vote did not decide.
+    """
 
     outcome: VoteOutcome
     threshold: float
@@ -132,3 +189,7 @@ class Explanation(Message):
     flip: tuple[str, ...] | None = None
     objections: tuple[CountedObjection, ...] = ()
     summary: str
+    flip_cost: int | None = None
+    effective_votes: float | None = None
+    late: tuple[LateBallot, ...] = ()
+    question: str | None = None
