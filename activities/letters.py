@@ -13,7 +13,9 @@ from schema.errors import TaskGone
 from schema.messages.steps import LetterDecision, ParkInput, StepRef
 from schema.messages.task import FINAL_STATES, TaskState
 from schema.story import append_event, move
-from schema.tables import dead_letters, task_steps, tasks
+from schema.tables import dead_letters, ledger_entries, task_steps, tasks
+
+TOPPED_UP = "top-up"
 
 
 async def write_letter(connection: AsyncConnection, step: ParkInput) -> None:
@@ -33,6 +35,8 @@ async def write_letter(connection: AsyncConnection, step: ParkInput) -> None:
         await connection.execute(
             update(dead_letters).where(_letter_of(ref)).values(workflow_id=step.workflow_id, heard_at=None)
         )
+        return
+    if step.kind == "budget" and await _topped_up_meanwhile(connection, ref):
         return
     await connection.execute(
         update(task_steps)
@@ -66,6 +70,29 @@ async def _insert(connection: AsyncConnection, step: ParkInput) -> bool:
         .returning(dead_letters.c.id)
     )
     return written.scalar_one_or_none() is not None
+
+
+async def _topped_up_meanwhile(connection: AsyncConnection, ref: StepRef) -> bool:
+    """Redrive a letter at once whose task was given more after its step began: nobody would top it up again.
+
+    The task's lock, which is held, is that of a top-up: each either finds the letter or is found here.
+    """
+    began = select(task_steps.c.started_at).where(is_step(ref)).scalar_subquery()
+    entry = ledger_entries.c
+    actor = await connection.scalar(
+        select(entry.actor)
+        .where(entry.task_id == ref.task_id, entry.kind == "top_up", entry.at > began)
+        .order_by(entry.id.desc())
+        .limit(1)
+    )
+    if actor is None:
+        return False
+    await connection.execute(
+        update(dead_letters)
+        .where(_letter_of(ref))
+        .values(state="redriven", decided_by=actor, decided_at=func.now(), reason=TOPPED_UP)
+    )
+    return True
 
 
 def _reason(step: ParkInput) -> str:

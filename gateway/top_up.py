@@ -80,6 +80,8 @@ async def _write(connection: AsyncConnection, task: Row[Any], tokens: int, micro
         insert(ledger_entries).values(
             tenant=task.tenant,
             account="tenant",
+            # By the clock under the lock: later than every step that found too little (activities.letters).
+            at=func.clock_timestamp(),
             task_id=task.task_id,
             kind="top_up",
             ask=before,
