@@ -42,6 +42,10 @@ async def fill(url: str, token: Token, database: Database, tenant: str) -> None:
         await connection.execute(insert(tables.dead_letters).values(**step, **letter))
         decision = {"decision": "accept", "reason": "r", "actor": "ann"}
         await connection.execute(insert(tables.decisions).values(**about, **decision))
+        ballot = {"vote": 1, "round": 1, "voter": "tester", "choice": "approve", "weight": 1, "effective_weight": 1}
+        await connection.execute(insert(tables.ballots).values(**about, **ballot))
+        await connection.execute(insert(tables.truths).values(**about, source="human", good=True, actor="ann"))
+        await connection.execute(insert(tables.tenant_policies).values(tenant=tenant, policy={}, updated_by="ann"))
         revoked = {"issued_before": datetime(2020, 1, 1, tzinfo=UTC), "sub": "nobody", "revoked_by": "ann"}
         await connection.execute(insert(tables.revocations).values(tenant=tenant, **revoked))
 
