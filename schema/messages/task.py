@@ -106,6 +106,16 @@ ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62
 """A sandbox image by its name in the settings' allow-list."""
 
 
+Deadline = Annotated[str, AfterValidator(_check_deadline)]
+"""Digits and one of s, m, h or d: from 10s to 7d."""
+
+Labels = Annotated[
+    dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")], Title],
+    Field(max_length=20),
+]
+"""What a client sorts its tasks by."""
+
+
 class TaskSpec(Message):
     """A coding task with its acceptance tests and its token budget, as a client submits it."""
 
@@ -121,17 +131,11 @@ class TaskSpec(Message):
     budget_tokens: Annotated[int, Field(ge=1_000, le=10_000_000)]
     candidates: Annotated[int, Field(ge=1, le=16)] = 3
     repair_rounds: Annotated[int, Field(ge=0, le=10)] = 2
-    deadline: Annotated[str, AfterValidator(_check_deadline)] = "30m"
+    deadline: Deadline = "30m"
     policy: VotePolicy = VotePolicy()
     auto_fix: AutoFix = AutoFix()
     image: ImageName = "default"
-    labels: Annotated[
-        dict[
-            Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")],
-            Title,
-        ],
-        Field(max_length=20),
-    ] = {}
+    labels: Labels = {}
 
     @property
     def deadline_seconds(self) -> int:
