@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos browser up down lint lock clean
+.PHONY: help setup demo test whole chaos browser up down lint lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ test: setup browser lint ## Check everything: style, types, layers, then all tes
 	$(BIN)/pytest -n 2 --dist loadfile tests/unit tests/replay tests/integration
 	$(BIN)/pytest -n 2 --dist loadfile tests/chaos tests/endtoend --ignore tests/chaos/test_engine_restart.py
 	$(BIN)/pytest tests/chaos/test_engine_restart.py
+
+whole: setup ## Try every item of the large corpora (cheats, strings), of which `make test` tries a share
+	GOLDEN_WHOLE=1 $(BIN)/pytest -n 2 tests/integration/test_sandbox_cheats.py tests/integration/test_naughty_strings.py
 
 chaos: setup ## Kill parts of a stack at random for GOLDEN_CHAOS_SECONDS (300), by GOLDEN_CHAOS_SEED
 	GOLDEN_CHAOS_SECONDS=$${GOLDEN_CHAOS_SECONDS:-300} $(BIN)/pytest -m chaos tests/chaos/test_storm.py

@@ -12,10 +12,14 @@ from schema.messages.sandbox import SandboxJob, SandboxRun
 from tests.support.cheats import CHEATS
 from tests.support.honest import HONEST
 from tests.support.sandbox import DOUBLE, TESTS, judged, outcomes
+from tests.support.share import share
 
 pytest_plugins = ["tests.support.sandbox_fixtures"]
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(900)]
 
+BY_CONTROL = ["equal to everything", "the answers read from the file", "a test that is not run"]
+TRIED = list(dict.fromkeys([*BY_CONTROL, *share(CHEATS, of=2)]))
+KEPT = share(HONEST, of=2)
 JOBS = {
     **{("cheat", name): judged(cheat.files, cheat.judges) for name, cheat in CHEATS.items()},
     **{("honest", name): judged(files, tests) for name, (files, tests) in HONEST.items()},
@@ -32,7 +36,7 @@ async def runs(pool: DockerSandboxPool) -> Runs:
         async with gate:
             return await judge(pool, job)
 
-    order = list(_in_turn(list(CHEATS), list(HONEST)))
+    order = list(_in_turn(list(TRIED), list(KEPT)))
     done = await asyncio.gather(*(one(JOBS[key]) for key in order))
     return dict(zip(order, done, strict=True))
 
@@ -43,20 +47,20 @@ def _in_turn(cheats: list[str], honest: list[str]) -> Iterator[tuple[str, str]]:
         yield from (("honest", honest.pop(0)) for _ in range(min(1, len(honest))))
 
 
-@pytest.mark.parametrize("name", CHEATS)
+@pytest.mark.parametrize("name", TRIED)
 def test_a_cheat_does_not_pass(runs: Runs, name: str) -> None:
     run = runs["cheat", name]
     assert not run.passed, run
     assert run.exit_code != 0 or run.limit or any(test.outcome != "passed" for test in run.tests)
 
 
-@pytest.mark.parametrize("name", HONEST)
+@pytest.mark.parametrize("name", KEPT)
 def test_an_honest_program_passes(runs: Runs, name: str) -> None:
     run = runs["honest", name]
     assert run.passed, (run.exit_code, run.limit, run.stderr, [t for t in run.tests if t.outcome != "passed"])
 
 
-@pytest.mark.parametrize("name", ["equal to everything", "the answers read from the file", "a test that is not run"])
+@pytest.mark.parametrize("name", BY_CONTROL)
 def test_some_cheats_are_seen_only_by_the_control(runs: Runs, name: str) -> None:
     # What is told of a control is told only where the run before it has passed.
     assert "does not fail as it must" in runs["cheat", name].tests[0].message
