@@ -63,7 +63,9 @@ async def _accept(call: Call, spec: TaskSpec) -> TaskView:
 
 async def _write(connection: AsyncConnection, call: Call, spec: TaskSpec, task_id: UUID) -> TaskView:
     """The account, the text, the task and its first event, in one round trip."""
-    body = canonical_json(spec.model_dump(mode="json"))
+    # Of the policy what was said: the rest is the tenant's, as it is when the task is admitted.
+    said = {"policy": spec.policy.model_dump(mode="json", exclude_unset=True)}
+    body = canonical_json(spec.model_dump(mode="json") | said)
     values = {
         "task_id": task_id,
         "tenant": call.tenant,
