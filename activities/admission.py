@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from schema.errors import NotAdmitted
+from schema.messages.candidate import CandidateSpec
 from schema.messages.steps import Admission, AgentTaskInput
 
 if TYPE_CHECKING:
@@ -48,4 +49,5 @@ class AdmissionActivities:
             repair_rounds=spec.repair_rounds,
             deadline_seconds=spec.deadline_seconds,
             policy=spec.policy,
+            given=isinstance(spec, CandidateSpec),
         )

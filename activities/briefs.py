@@ -61,9 +61,20 @@ def failures(report: SandboxRun) -> str:
 def summary_of(evidence: Evidence) -> str:
     """The test report in one sentence."""
     total = evidence.tests_passed + evidence.tests_failed
+    if total == 0:
+        return "There is none."
+    says = "The submitter states, and nobody here proved, that: " if evidence.stated else ""
     if evidence.tests_failed == 0:
-        return f"All {total} acceptance tests passed."
-    return f"{evidence.tests_failed} of {total} acceptance tests failed."
+        return f"{says}All {total} acceptance tests passed."
+    return f"{says}{evidence.tests_failed} of {total} acceptance tests failed."
+
+
+def _advice(evidence: Evidence) -> str:
+    if evidence.tests_failed:
+        return "Tests failed: a vote to approve does not count."
+    if evidence.tests_passed:
+        return "The tests passed: unless you can show a fault, approve."
+    return "No tests were run: judge by the code and by what is shown."
 
 
 class Brief:
@@ -104,11 +115,7 @@ class Brief:
         parts.append(
             "Vote: approve or reject, with your confidence, a rationale of one sentence, and the ids of the evidence "
             "that you rely on. Name an objection only for a fault that the evidence shows, with `where` as path:line. "
-            + (
-                "The tests passed: unless you can show a fault, approve."
-                if evidence.tests_failed == 0
-                else "Tests failed: a vote to approve does not count."
-            )
+            + _advice(evidence)
         )
         return "\n\n".join(parts)
 

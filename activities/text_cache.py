@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schema.database import Database
+from schema.messages.candidate import spec_of
 from schema.messages.task import TaskSpec
 from schema.texts import get_texts
 
@@ -71,7 +72,7 @@ class TextCache:
         """What was submitted, from its text: to check it again takes longer than to read it."""
         spec = self._specs.get((tenant, digest))
         if spec is None:
-            spec = TaskSpec.model_validate_json(body)
+            spec = spec_of(body)
             self._specs.put((tenant, digest), spec, len(body))
         return spec
 

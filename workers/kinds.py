@@ -31,6 +31,9 @@ def _orchestrator(parts: Parts) -> Sequence[Callable[..., Any]]:
     records, parking = parts.records, parts.parking
     return (
         parts.admission.admit,
+        parts.given.read_given,
+        parts.escalations.remind,
+        parts.escalations.expire_decision,
         parts.llm.ask_role,
         parts.llm.await_turn,
         parking.park,

@@ -12,6 +12,8 @@ from activities.circuit import Rules
 from activities.circuits import Circuits
 from activities.dispatch import Dispatcher
 from activities.docker_pool import DockerSandboxPool
+from activities.escalations import EscalationActivities
+from activities.given import GivenActivities
 from activities.ledger import Ledger
 from activities.llm import LlmActivities
 from activities.models import Models
@@ -34,6 +36,8 @@ class Parts:
     pool: DockerSandboxPool
     circuits: Circuits
     admission: AdmissionActivities
+    given: GivenActivities
+    escalations: EscalationActivities
     llm: LlmActivities
     parking: ParkingActivities
     records: RecordActivities
@@ -66,6 +70,8 @@ def compose(settings: Settings, client: Client) -> Parts:
         pool=pool,
         circuits=circuits,
         admission=AdmissionActivities(store, accounts),
+        given=GivenActivities(store),
+        escalations=EscalationActivities(database),
         llm=LlmActivities(store, ledger, Dispatcher(ledger, models, circuits, rules)),
         parking=ParkingActivities(accounts),
         records=RecordActivities(store, verdicts),

@@ -16,6 +16,8 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from activities.admission import AdmissionActivities
+    from activities.escalations import EXPIRED, NOBODY
+    from activities.given import GivenActivities
     from activities.llm import LlmActivities
     from activities.records import RecordActivities
     from activities.sandbox import SandboxActivities
@@ -27,15 +29,15 @@ with workflow.unsafe.imports_passed_through():
         AskRoleResult,
         ConsensusInput,
         ConsensusResult,
-        EscalateInput,
         FinishInput,
         Proof,
         ProveInput,
-        ReadDecisionInput,
+        ReadGivenInput,
     )
     from schema.messages.task import FixView, TaskState
-    from schema.messages.vote import Evidence
+    from schema.messages.vote import Evidence, VotePolicy
 
+from workflows.asking import Wakes, ask_person
 from workflows.choosing import best_of, verdict_on_tests
 from workflows.consensus_round import ConsensusRound
 from workflows.kinds import MODEL, RECORD, SANDBOX, WAIT
@@ -71,7 +73,7 @@ class AgentTask:
         self._lost: list[StepFailed] = []
         self._before_parking: str | None = None
         self._vote_standing: Standing = "no"
-        self._wakes = 0
+        self._wakes = Wakes()
 
     @workflow.run
     async def run(self, task: AgentTaskInput) -> str:  # noqa: ARG002 (the init has it)
@@ -97,7 +99,7 @@ class AgentTask:
     @workflow.signal(name="decision_recorded")
     def decision_recorded(self) -> None:
         """A person's decision may be there: the row says, not the Signal."""
-        self._wakes += 1
+        self._wakes.count += 1
 
     @workflow.signal(name="dead_letter_decided")
     def dead_letter_decided(self) -> None:
@@ -149,6 +151,8 @@ class AgentTask:
         return self._steps.standing != "no" or self._vote_standing != "no"
 
     async def _work(self, admission: Admission) -> Verdict:
+        if admission.given:
+            return await self._vote(admission, await self._given_candidate())
         enter(TaskState.PLANNING)
         self._plan = (await self._ask(self._question("plan", TaskState.PLANNING), "architect: plan")).response
         enter(TaskState.DEVELOPING)
@@ -157,6 +161,17 @@ class AgentTask:
         if not best.passed:
             return Verdict(TaskState.REJECTED, verdict_on_tests(best), best, fixes=fixes)
         return replace(await self._vote(admission, best), fixes=fixes)
+
+    async def _given_candidate(self) -> Proof:
+        """Of a vote by itself: proven here where there are tests, else as its submitter states."""
+        read = ReadGivenInput(ref=self._steps.ref("candidate"))
+        given = await self._steps.run(
+            RECORD, GivenActivities.read_given, read, step="candidate", summary="read the candidate"
+        )
+        self._plan = given.plan
+        if given.proof is not None:
+            return given.proof
+        return await self._prove(given.candidate, "prove/1", TaskState.PROVING, "tests of the candidate")
 
     async def _best_candidate(self, candidates: int) -> Proof:
         """One that stands is enough. Where none does, the first that was lost is parked until it is redriven."""
@@ -216,7 +231,12 @@ class AgentTask:
     async def _vote(self, admission: Admission, best: Proof) -> Verdict:
         enter(TaskState.VOTING)
         evidence = Evidence(
-            tests_passed=best.tests_passed, tests_failed=best.tests_failed, findings=best.findings, lines=best.lines
+            tests_passed=best.tests_passed,
+            tests_failed=best.tests_failed,
+            findings=best.findings,
+            lines=best.lines,
+            has_plan=self._plan is not None,
+            stated=best.isolation is None,
         )
         round_input = ConsensusInput(
             task_id=self._task.task_id,
@@ -257,21 +277,16 @@ class AgentTask:
                 self._vote_standing = "no"
 
     async def _ask_person(self, verdict: Verdict) -> Verdict:
-        """Wait, as long as it takes, for a decision whose row is there."""
+        """Wait, while the slot is others', for a person; who is silent rejects."""
         enter(TaskState.ESCALATED)
-        question = EscalateInput(ref=self._steps.ref("escalate"), question=verdict.reason or "")
-        await durable_step(RECORD, RecordActivities.escalate, question, step="escalate", summary="ask a person")
-        read = ReadDecisionInput(task_id=self._task.task_id, tenant=self._task.tenant)
-        seen = -1
-        while True:
-            await workflow.wait_condition(lambda: self._wakes > seen)  # noqa: B023 (read at once)
-            seen = self._wakes
-            decision = await durable_step(
-                RECORD, RecordActivities.read_decision, read, step=f"decision/{seen}", summary="read the decision"
-            )
-            if decision.decision is not None:
-                state = TaskState.ACCEPTED if decision.decision == "accept" else TaskState.REJECTED
-                return replace(verdict, state=state, reason=f"{decision.decision}ed by {decision.actor}")
+        policy = self._admission.policy if self._admission else VotePolicy()
+        ref = self._steps.ref("escalate")
+        decision = await ask_person(self._task, ref, verdict.reason or "", policy, self._wakes)
+        state = TaskState.ACCEPTED if decision.decision == "accept" else TaskState.REJECTED
+        reason = f"{decision.decision}ed by {decision.actor}"
+        if decision.actor == NOBODY:
+            reason = f"rejected: {EXPIRED}"
+        return replace(verdict, state=state, reason=reason)
 
     async def _finish(self, verdict: Verdict) -> TaskState:
         """The state in which the task ended: a workflow that was reset finds one that had ended before."""

@@ -92,4 +92,4 @@ class SandboxExecutionResult(Message):
     report: TextRef
     exit_code: int
     limit: Limit | None
-    isolation: Isolation
+    isolation: Isolation | None

@@ -73,7 +73,11 @@ class Finding(Message):
 
 
 class SandboxRun(Message):
-    """The result of a run. `limit` is the limit that ended it; such a run is never a pass."""
+    """The result of a run. `limit` is the limit that ended it; such a run is never a pass.
+
+    Attributes:
+        isolation: that it really had; None where a submitter states a result that nobody here made.
+    """
 
     exit_code: int
     limit: Limit | None = None
@@ -82,7 +86,7 @@ class SandboxRun(Message):
     stderr: str = ""
     findings: tuple[Finding, ...] = ()
     usage: Usage = Usage()
-    isolation: Isolation
+    isolation: Isolation | None
 
     @property
     def passed(self) -> bool:

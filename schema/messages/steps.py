@@ -30,13 +30,26 @@ class StepRef(Message):
 
 
 class Admission(Message):
-    """A task's slot is taken and its budget held; this is what the workflow needs to run it."""
+    """A task's slot is taken and its budget held; this is what the workflow needs to run it.
+
+    Attributes:
+        given: it is a vote by itself, whose candidate is there.
+    """
 
     title: str
     candidates: int
     repair_rounds: int
     deadline_seconds: int
     policy: VotePolicy
+    given: bool = False
+
+
+class ReadGivenInput(Message):
+    """Reads the candidate that a vote by itself brings."""
+
+    ref: StepRef
+
+
 
 
 class AskRoleInput(Message):
@@ -93,10 +106,18 @@ class Proof(Message):
     tests_passed: int
     tests_failed: int
     limit: Limit | None = None
-    isolation: Isolation
+    isolation: Isolation | None
     size_bytes: int
     lines: dict[str, int]
     findings: dict[str, Severity] = {}
+
+
+class Given(Message):
+    """The candidate of a vote by itself. `proof` is what its submitter states; None: it is to be proven here."""
+
+    candidate: TextRef
+    plan: TextRef | None = None
+    proof: Proof | None = None
 
 
 class ConsensusInput(Message):

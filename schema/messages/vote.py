@@ -91,6 +91,7 @@ class Evidence(Message):
         findings: severity by id of finding.
         lines: number of lines by path of the candidate's files.
         has_plan: whether there is a plan to cite.
+        stated: it is what the submitter says; nobody here proved it.
     """
 
     tests_passed: int
@@ -98,11 +99,13 @@ class Evidence(Message):
     findings: dict[str, Literal["low", "medium", "high"]] = {}
     lines: dict[str, int] = {}
     has_plan: bool = True
+    stated: bool = False
 
     @property
     def ids(self) -> tuple[str, ...]:
         """The ids that a ballot may cite."""
-        return ("tests", "diff", *(("plan",) if self.has_plan else ()), *self.findings)
+        reported = self.tests_passed + self.tests_failed > 0
+        return (*(("tests",) if reported else ()), "diff", *(("plan",) if self.has_plan else ()), *self.findings)
 
 
 class VoterRecord(Message):
