@@ -1,4 +1,4 @@
-"""The commands about tasks: submit, watch, result, consensus, tasks, cancel, decide."""
+"""The commands about tasks and votes: submit, vote, watch, result, consensus, tasks, cancel, decide."""
 
 import json
 import sys
@@ -20,6 +20,8 @@ from schema.messages.task import TaskResult, TaskState, TaskView
 from schema.messages.vote import Explanation
 
 TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's id.")]
+SVG = "image/svg+xml"
+
 Json = Annotated[bool, typer.Option("--json", help="Print the HTTP API's JSON.")]
 
 
@@ -37,10 +39,29 @@ def submit(
     as_json: Json = False,
 ) -> None:
     """Submit a task."""
+    _submit(file, "/v1/tasks", watch=watch, key=key, as_json=as_json)
+
+
+def vote(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="A candidate with tests or evidence, in YAML or JSON; - is standard input."
+        ),
+    ],
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the vote to its end.")] = False,
+    key: Annotated[str | None, typer.Option("--key", help="Idempotency key: the same finds the same vote.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Put a candidate to a vote by itself; then it is a task like others: watch, result, consensus, decide."""
+    _submit(file, "/v1/consensus", watch=watch, key=key, as_json=as_json)
+
+
+def _submit(file: str, path: str, *, watch: bool, key: str | None, as_json: bool) -> None:
     content, media_type = _read_file(file)
     client = GatewayClient(read_settings())
     try:
-        task = client.submit(content, media_type, key or str(uuid7()))
+        task = client.submit(content, media_type, key or str(uuid7()), path)
     except CliError as error:
         if error.code is not ExitCode.USAGE:
             raise
@@ -51,7 +72,7 @@ def submit(
     if as_json:
         print(json.dumps(task))
         return
-    print(f"task {task['task_id']}")
+    print(f"{task.get('kind', 'task')} {task['task_id']}")
     if sys.stdout.isatty():
         print(f"follow it: golden watch {task['task_id']}")
 
@@ -72,13 +93,31 @@ def result(task_id: TaskId, as_json: Json = False) -> None:
     raise typer.Exit(exit_code_of(told.state))
 
 
-def consensus(task_id: TaskId, as_json: Json = False) -> None:
-    """Show who voted how, what it counted for and why, and what would have changed it."""
-    found = GatewayClient(read_settings()).get(f"{task_path(task_id)}/consensus")
+def consensus(
+    task_id: TaskId,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Write the picture of the vote there.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show who voted how, what it counted for and why, and what would have changed it; also of an escalated task."""
+    client, path = GatewayClient(read_settings()), f"{task_path(task_id)}/consensus"
+    if svg is not None:
+        write_file(svg, client.text(path, SVG))
+        return
+    found = client.get(path)
     if as_json:
         print(json.dumps(found))
     else:
         show_vote(console(), Explanation.model_validate_json(json.dumps(found)), task_id.strip())
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write what was asked for into a file that a person named."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CliError(f"{line(path)}: {error.strerror or 'cannot be written'}", ExitCode.USAGE) from error
 
 
 def list_tasks(
@@ -115,7 +154,7 @@ def decide(
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (submit, watch, result, consensus, cancel, decide):
+    for command in (submit, vote, watch, result, consensus, cancel, decide):
         app.command()(command)
     app.command("tasks")(list_tasks)
 

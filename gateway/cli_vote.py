@@ -1,83 +1,86 @@
-"""What `golden consensus` prints: who voted how, what it counted for and why, and what would have changed it."""
+"""What `golden consensus` prints: a bar for each voter, what the vote turned on, and what would have changed it."""
+
+import textwrap
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
+from gateway import consensus_words as words
 from gateway.cli_view import CHOICE_STYLES
-from gateway.terminal import line, plain, print_table
-from schema.messages.vote import CountedObjection, Explanation, VoterAccount
+from gateway.terminal import line, plain
+from schema.messages.vote import Explanation, VoterAccount
+
+WIDTH = 80
+"""No line is longer: it is read at a terminal of the usual width, and put into mails and tickets."""
+BAR = 24
+"""Characters of the heaviest voter's bar."""
+COUNTS, LOST = "█", "░"
 
 
 def show_vote(screen: Console, consensus: Explanation, task_id: str) -> None:
     """Everything there is to tell about a vote."""
     _tell(screen, f"vote on task {line(task_id)}: {consensus.outcome}", "bold")
-    _tell(screen, line(consensus.summary))
-    _tell(screen, _round_of(consensus))
+    _tell(screen, consensus.summary)
     if consensus.veto is not None:
-        _tell(screen, f"veto: {line(consensus.veto)}", "red")
-    _tell(screen, _flip_of(consensus))
-    screen.print()
-    print_table(screen, _voter_table(consensus.voters))
+        _tell(screen, f"veto: {consensus.veto}", "red")
+    if consensus.question is not None:
+        _tell(screen, f"question: {consensus.question}", "bold magenta")
+    for told in (words.rule_of(consensus), words.first_round_of(consensus), words.counted_of(consensus)):
+        if told is not None:
+            _tell(screen, told)
+    _tell(screen, words.pivots_of(consensus))
+    _tell(screen, words.flip_of(consensus))
+    heaviest = max((voter.weight for voter in consensus.voters), default=0)
     for voter in consensus.voters:
-        _show_why(screen, voter)
-    for index, counted in enumerate(consensus.objections):
-        if index == 0:
-            _tell(screen, "\nobjections", "bold")
-        _tell(screen, _objection_of(counted))
+        _show_voter(screen, voter, heaviest)
+    _show_objections(screen, consensus)
+    _show_list(screen, "late ballots", words.late_of(consensus.late))
 
 
-def _tell(screen: Console, text: str, style: str = "") -> None:
-    screen.print(plain(text, style), soft_wrap=True)
+def bar_of(voter: VoterAccount, heaviest: int) -> str:
+    """A voter's weight as a bar: what counted, then what its ballot lost."""
+    if heaviest == 0:
+        return ""
+    full, counted = (round(weight / heaviest * BAR) for weight in (voter.weight, voter.effective_weight))
+    return COUNTS * counted + LOST * (full - counted)
 
 
-def _round_of(consensus: Explanation) -> str:
-    needed = f"approval needs {consensus.threshold:.0%} of the weight, rejection {consensus.reject_threshold:.0%}"
-    text = f"round {consensus.round}; {needed}, either at least {_count(consensus.quorum, 'ballot')} that carry weight"
-    if consensus.round_one_outcome != consensus.outcome:
-        text += f"; round 1 was {consensus.round_one_outcome}"
-    return text
+def _show_voter(screen: Console, voter: VoterAccount, heaviest: int) -> None:
+    screen.print()
+    style = CHOICE_STYLES.get(voter.choice, "")
+    row = Text.assemble(
+        plain(f"{voter.role:<10}", "bold"),
+        plain(f"{bar_of(voter, heaviest):<{BAR}}  ", style),
+        plain(f"{words.ballot_of(voter):<13} ", style),
+        words.weight_of(voter),
+        "  ◆ pivotal" if voter.pivotal else "",
+    )
+    row.rstrip()
+    screen.print(row, soft_wrap=True)
+    record = words.record_of(voter)
+    for told in (words.power_of(voter), *words.reasons_of(voter), *((record,) if record else ())):
+        _tell(screen, told, "dim", indent="  ")
+    if voter.rationale:
+        _tell(screen, f"“{line(voter.rationale)}”", indent="  ")
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _show_objections(screen: Console, consensus: Explanation) -> None:
+    for category, found in words.objections_of(consensus).items():
+        _show_list(screen, f"objections: {category}", tuple(words.objection_of(each) for each in found))
 
 
-def _flip_of(consensus: Explanation) -> str:
-    if not consensus.flip:
-        return "no change of ballots would have changed the outcome"
-    return f"another outcome would have taken: {'; '.join(line(change) for change in consensus.flip)}"
+def _show_list(screen: Console, title: str, told: tuple[str, ...]) -> None:
+    if told:
+        screen.print()
+        _tell(screen, title, "bold")
+    for each in told:
+        _tell(screen, each, indent="  ")
 
 
-def _voter_table(voters: tuple[VoterAccount, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("voter", "ballot", "sure", "weight", "counted", "Banzhaf", "Shapley-Shubik", "pivotal"):
-        table.add_column(name)
-    for voter in voters:
-        table.add_row(
-            plain(voter.role),
-            plain(voter.choice, CHOICE_STYLES.get(voter.choice, "")),
-            "" if voter.confidence is None else f"{voter.confidence:.2f}",
-            f"{voter.weight / 100:.0f} %",
-            f"{voter.effective_weight / 100:.0f} %",
-            f"{voter.banzhaf:.2f}",
-            f"{voter.shapley_shubik:.2f}",
-            "yes" if voter.pivotal else "no",
-        )
-    return table
-
-
-def _show_why(screen: Console, voter: VoterAccount) -> None:
-    without = f"without this ballot: {voter.outcome_without}" if voter.pivotal else ""
-    for index, reason in enumerate(filter(None, (*voter.reasons, line(voter.rationale), without))):
-        if index == 0:
-            _tell(screen, f"\n{voter.role}")
-        _tell(screen, f"  {line(reason)}")
-
-
-def _objection_of(counted: CountedObjection) -> str:
-    objection = counted.objection
-    where = f" at {line(objection.where)}" if objection.where else ""
-    cited = f", citing {', '.join(line(each) for each in objection.evidence)}" if objection.evidence else ""
-    fate = "survives" if counted.survives else "does not survive"
-    reason = f": {line(counted.reason)}" if counted.reason else ""
-    return f"  {objection.severity} {objection.category}{where}{cited}: {fate}{reason}"
+def _tell(screen: Console, text: str, style: str = "", indent: str = "") -> None:
+    """A paragraph in lines of the terminal's width."""
+    more = f"{indent}  " if indent else ""
+    for part in textwrap.wrap(
+        line(text), min(screen.width, WIDTH), initial_indent=indent, subsequent_indent=more, break_on_hyphens=False
+    ):
+        screen.print(plain(part, style), soft_wrap=True)

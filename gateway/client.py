@@ -90,13 +90,20 @@ class GatewayClient:
             verify=_trusted(settings),
         )
 
-    def submit(self, content: bytes, media_type: str, key: str) -> dict[str, Any]:
-        """Submit a task. The key makes it safe to try again when an answer got lost."""
-        return self._send_surely("/v1/tasks", content=content, headers={"Content-Type": media_type, **_keyed(key)})
+    def submit(self, content: bytes, media_type: str, key: str, path: str = "/v1/tasks") -> dict[str, Any]:
+        """Submit a task or a vote. The key makes it safe to try again when an answer got lost."""
+        return self._send_surely(path, content=content, headers={"Content-Type": media_type, **_keyed(key)})
 
     def get(self, path: str, **params: str | int) -> dict[str, Any]:
         """The JSON of a GET."""
         return self._send("GET", path, params=params)
+
+    def text(self, path: str, media_type: str) -> str:
+        """The text of a GET in one of the other forms that its route has."""
+        response = self._exchange("GET", path, headers={"Accept": media_type})
+        if response.headers.get("content-type", "").partition(";")[0] != media_type:
+            raise CliError(f"what answers at {self.url} has no {media_type}", ExitCode.UNREACHABLE)
+        return response.text
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The JSON of a POST."""
@@ -146,6 +153,12 @@ class GatewayClient:
         return self._send("POST", path, **options)
 
     def _send(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        body = _json_object(self._exchange(method, path, **options))
+        if body is None:
+            raise CliError(f"what answers at {self.url} is not a gateway", ExitCode.UNREACHABLE)
+        return body
+
+    def _exchange(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             response = self._http.request(method, self.url + path, **options)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
@@ -156,11 +169,8 @@ class GatewayClient:
             ) from error
         if response.is_error:
             self._refuse(response)
-            return self._send(method, path, **options)
-        body = _json_object(response)
-        if body is None:
-            raise CliError(f"what answers at {self.url} is not a gateway", ExitCode.UNREACHABLE)
-        return body
+            return self._exchange(method, path, **options)
+        return response
 
     def _refuse(self, response: httpx.Response) -> None:
         """Raise what a refusal means; return after a limit's wait where we are patient."""

@@ -52,6 +52,7 @@ _RESPONSE_HEADERS = {
     "RateLimit": "What is left of each of them.",
     "Retry-After": "Seconds after which to try again.",
     "WWW-Authenticate": "How to authenticate.",
+    "Vary": "That the answer depends on Accept.",
     "Location": "Where the new thing is.",
 }
 _HEADERS_OF_STATUS = {"401": ("WWW-Authenticate",), "409": ("Retry-After",), "429": ("Retry-After",)}
@@ -138,17 +139,33 @@ def _public_operation(operation: PublicOperation) -> dict[str, Any]:
 
 
 def _all_problems(operation: Operation) -> tuple[ProblemKind, ...]:
-    return (*operation.problems, *_GUARDED, *(_WITH_BODY if operation.takes else ()))
+    negotiated = (problems.NOT_ACCEPTABLE,) if operation.forms else ()
+    return (*operation.problems, *_GUARDED, *(_WITH_BODY if operation.takes else ()), *negotiated)
 
 
 def _success(operation: Operation) -> dict[str, Any]:
-    names = [*_ALWAYS, *_LIMITS, *(("Location",) if operation.status == 202 and operation.takes else ())]
+    names = [
+        *_ALWAYS,
+        *_LIMITS,
+        *(("Vary",) if operation.forms else ()),
+        *(("Location",) if operation.status == 202 and operation.takes else ()),
+    ]
     schema = _ref(operation.returns) if operation.returns else {"type": "string"}
     return {
         "description": operation.summary,
         "headers": _headers(*names),
-        "content": {operation.media_type: {"schema": schema}},
+        "content": {
+            operation.media_type: {"schema": schema},
+            **{
+                form: {"schema": {"type": "string"} if _is_text(form) else {"type": "object"}}
+                for form in operation.forms
+            },
+        },
     }
+
+
+def _is_text(media_type: str) -> bool:
+    return not media_type.endswith("json")
 
 
 def _headers(*names: str) -> dict[str, Any]:

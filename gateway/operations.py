@@ -31,6 +31,7 @@ class Operation:
 
     Attributes:
         action: what the audit log calls it; the permission's name if not said.
+        forms: media types that `Accept` may name beside `media_type` (gateway/negotiation.py).
         body_optional: no body is as good as an empty one, where it takes one.
         platform: a principal of every tenant may ask it about the platform itself, which is named `*`.
         address_limit: how often one client address may, whoever it says it is.
@@ -46,6 +47,7 @@ class Operation:
     status: int = 200
     returns: type[BaseModel] | None = None
     media_type: str = "application/json"
+    forms: tuple[str, ...] = ()
     takes: type[BaseModel] | None = None
     body_optional: bool = False
     query: type[BaseModel] = NoQuery

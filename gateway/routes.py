@@ -17,6 +17,7 @@ from gateway import (
     tasks,
     token_routes,
     ui,
+    vote_routes,
 )
 from gateway.authorisation import Permission
 from gateway.operations import KEY_HEADER, Operation, PublicOperation
@@ -26,7 +27,6 @@ from gateway.problems import (
     DATABASE_UNAVAILABLE,
     FORBIDDEN,
     KEY_REUSED,
-    NO_VOTE,
     NOT_FOUND,
     NOT_MIGRATED,
     RATE_LIMITED,
@@ -41,7 +41,6 @@ from schema.audit_check import ChainReport
 from schema.messages.execution import ExecutionSpec
 from schema.messages.sandbox import SandboxRun
 from schema.messages.task import TaskResult, TaskSpec, TaskView
-from schema.messages.vote import Explanation
 
 TASKS = "/v1/tasks"
 TOKENS = "/v1/tokens"
@@ -90,16 +89,6 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Show what a final task came to",
         returns=TaskResult,
         problems=(NOT_FOUND, TASK_NOT_FINAL),
-    ),
-    Operation(
-        method="GET",
-        path=f"{TASK}/consensus",
-        permission=Permission.TASKS_READ,
-        handler=tasks.show_consensus,
-        action="tasks.consensus",
-        summary="Show how the vote on a final task was explained",
-        returns=Explanation,
-        problems=(NOT_FOUND, NO_VOTE, TASK_NOT_FINAL),
     ),
     Operation(
         method="GET",
@@ -264,6 +253,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *circuit_routes.OPERATIONS,
     *budget_routes.OPERATIONS,
     *dead_letter_routes.OPERATIONS,
+    *vote_routes.OPERATIONS,
 )
 
 PUBLIC_OPERATIONS: tuple[PublicOperation, ...] = (

@@ -1,6 +1,7 @@
-"""`POST /v1/tasks`: the rows first, in one transaction; then the engine is told."""
+"""`POST /v1/tasks` and `/v1/consensus`: the rows first, in one transaction; then the engine is told."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Text, Uuid, bindparam, insert
@@ -19,23 +20,44 @@ from gateway.task_views import read_task, select_tasks, task_path, view_of
 from schema import engine
 from schema.audit import payload_digest
 from schema.database import started_at
+from schema.messages.candidate import VoteSpec
 from schema.messages.task import TaskSpec, TaskState, TaskView
 from schema.tables import accounts, task_events, tasks, texts
 from schema.texts import canonical_json, digest_of
 
-ROUTE = "POST /v1/tasks"
 REPEATED = "repeated: the first request with this key did it"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What is submitted, and by which route.
+
+    Attributes:
+        said: what the client sent, which the same key must bring again.
+        spec: what is to be done, as the row of the task holds it.
+    """
+
+    route: str
+    kind: Literal["task", "vote"]
+    said: TaskSpec | VoteSpec
+    spec: TaskSpec
+
+    @property
+    def digest(self) -> str:
+        """Of what the client said, without our defaults, so that a release with new fields changes no digest."""
+        return payload_digest(self.said.model_dump(mode="json", exclude_unset=True))
 
 
 async def submit_task(call: Call) -> Response:
     """Accept a task; the same key and body find the task of the first time."""
     spec = call.body(TaskSpec)
-    check_image(call, spec.image)
-    view = await _accept(call, spec)
-    if view.state is TaskState.SUBMITTED:
-        starting = engine.start_task(call.services.temporal, view.task_id, view.tenant, view.title)
-        await call.services.messenger.tell("start", view.task_id, starting)
-    return answer(view, 202, {"Location": task_path(view.task_id)})
+    return await _submit(call, Submission("POST /v1/tasks", "task", spec, spec))
+
+
+async def submit_vote(call: Call) -> Response:
+    """Accept a candidate for a vote by itself; the same key and body find the vote of the first time."""
+    vote = call.body(VoteSpec)
+    return await _submit(call, Submission("POST /v1/consensus", "vote", vote, vote.as_task()))
 
 
 def check_image(call: Call, image: str) -> None:
@@ -45,24 +67,32 @@ def check_image(call: Call, image: str) -> None:
         raise invalid([("image", f"is not one of the images here: {', '.join(sorted(images))}")])
 
 
-async def _accept(call: Call, spec: TaskSpec) -> TaskView:
-    task_id, key = uuid7(), call.idempotency_key
-    # Of what the client said, without our defaults, so that a release with new fields changes no digest.
-    digest = payload_digest(spec.model_dump(mode="json", exclude_unset=True))
+async def _submit(call: Call, submission: Submission) -> Response:
+    check_image(call, submission.spec.image)
+    view = await _accept(call, submission)
+    if view.state is TaskState.SUBMITTED:
+        starting = engine.start_task(call.services.temporal, view.task_id, view.tenant, view.title)
+        await call.services.messenger.tell("start", view.task_id, starting)
+    return answer(view, 202, {"Location": task_path(view.task_id)})
+
+
+async def _accept(call: Call, submission: Submission) -> TaskView:
+    task_id, key, digest = uuid7(), call.idempotency_key, submission.digest
     async with call.services.database.tenant(call.tenant) as connection:
         first = None
         if key is not None:
-            first = await claim_key(connection, call, route=ROUTE, key=key, digest=digest, task_id=task_id)
+            first = await claim_key(connection, call, route=submission.route, key=key, digest=digest, task_id=task_id)
         if first is None:
-            view = await _write(connection, call, spec, task_id)
+            view = await _write(connection, call, submission, task_id)
         else:
             view = await read_task(connection, call, first)
         await record_act(connection, call, object=str(view.task_id), digest=digest, reason=REPEATED if first else None)
     return view
 
 
-async def _write(connection: AsyncConnection, call: Call, spec: TaskSpec, task_id: UUID) -> TaskView:
+async def _write(connection: AsyncConnection, call: Call, submission: Submission, task_id: UUID) -> TaskView:
     """The account, the text, the task and its first event, in one round trip."""
+    spec = submission.spec
     # Of the policy what was said: the rest is the tenant's, as it is when the task is admitted.
     said = {"policy": spec.policy.model_dump(mode="json", exclude_unset=True)}
     body = canonical_json(spec.model_dump(mode="json") | said)
@@ -73,6 +103,7 @@ async def _write(connection: AsyncConnection, call: Call, spec: TaskSpec, task_i
         "digest": digest_of(body),
         "body": body,
         "title": spec.title,
+        "kind": submission.kind,
         "submitted_by": call.principal.sub,
         "budget_tokens": spec.budget_tokens,
         "data": {"at": started_at(connection).isoformat(), "state": TaskState.SUBMITTED.value},
@@ -93,6 +124,7 @@ def _accept_statement() -> ReturningInsert[Any]:
         tenant=tenant,
         title=bindparam("title", type_=tasks.c.title.type),
         spec=digest,
+        kind=bindparam("kind", type_=Text()),
         submitted_by=bindparam("submitted_by"),
         budget_tokens=bindparam("budget_tokens"),
         event_sequence=1,

@@ -1,6 +1,5 @@
-"""`GET /v1/tasks…`: tasks, their results and their votes."""
+"""`GET /v1/tasks…`: tasks and their results."""
 
-import json
 from typing import Annotated, NoReturn
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from gateway.operations import answer
-from gateway.problems import NO_VOTE, RETRY_SECONDS, TASK_NOT_FINAL, Problem, invalid, not_found
+from gateway.problems import RETRY_SECONDS, TASK_NOT_FINAL, Problem, invalid, not_found
 from gateway.services import Call
 from gateway.task_views import read_task, select_tasks, view_of
 from schema.messages.base import Message
@@ -58,15 +57,6 @@ async def show_task(call: Call) -> Response:
 async def show_result(call: Call) -> Response:
     """What a final task came to."""
     return Response(await _read_result(call), media_type="application/json")
-
-
-async def show_consensus(call: Call) -> Response:
-    """How the vote on a final task was explained."""
-    result = json.loads(await _read_result(call))
-    if result.get("consensus") is None:
-        reason = result.get("reason") or result["state"]
-        raise Problem(NO_VOTE, f"the task ended without a vote: {reason}", state=result["state"])
-    return Response(json.dumps(result["consensus"]), media_type="application/json")
 
 
 async def _read_result(call: Call) -> str:

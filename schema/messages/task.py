@@ -224,11 +224,18 @@ class StepView(Message):
 
 
 class TaskView(Message):
-    """A task as the API shows it."""
+    """A task as the API shows it.
+
+    Attributes:
+        kind: `vote` where a candidate was put to a vote by itself.
+        parent: the task whose findings this one is to mend.
+    """
 
     task_id: UUID
     tenant: Tenant
     title: str
+    kind: Literal["task", "vote"] = "task"
+    parent: UUID | None = None
     state: TaskState
     reason: str | None
     submitted_by: str

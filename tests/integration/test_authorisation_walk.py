@@ -14,7 +14,7 @@ from gateway.authorisation import ROLES, Role
 from gateway.operations import Operation
 from gateway.routes import OPERATIONS, PUBLIC_OPERATIONS
 from schema.database import Database
-from tests.support.http import SPEC, client, problem, set_task, submit, tenant_name
+from tests.support.http import SPEC, VOTE_SPEC, client, problem, set_task, submit, tenant_name
 from tests.support.letters import park
 from tests.support.paths import path_of
 
@@ -24,6 +24,7 @@ Token = Callable[..., str]
 LETTERS: dict[Role, str] = {"admin": "a", "operator": "o", "developer": "d", "approver": "p", "viewer": "v"}
 ALLOWED = {
     "POST /v1/tasks": "ad",
+    "POST /v1/consensus": "ad",
     "GET /v1/tasks": "aodpv",
     "GET /v1/tasks/{task_id}": "aodpv",
     "GET /v1/tasks/{task_id}/result": "aodpv",
@@ -59,6 +60,7 @@ ALLOWED = {
 # What a permitted request is answered with here, where nothing more is said of it than its path.
 BODIES: dict[str, Any] = {
     "POST /v1/tasks": SPEC,
+    "POST /v1/consensus": VOTE_SPEC,
     "POST /v1/tasks/{task_id}/decision": {"decision": "reject", "reason": "because"},
     # Refused as late as anything can be, since there is no worker that would run it.
     "POST /v1/sandbox/executions": {"command": ["true"], "image": "none-such"},

@@ -18,6 +18,14 @@ SPEC: dict[str, Any] = {
     "budget_tokens": 20_000,
 }
 
+VOTE_SPEC: dict[str, Any] = {
+    "title": "Is this add good?",
+    "instructions": "Write add(a, b).",
+    "files": {"add.py": "def add(a, b):\n    return a + b\n"},
+    "evidence": {"tests": [{"id": "test_add.py::test_add", "outcome": "passed"}]},
+    "budget_tokens": 20_000,
+}
+
 TRUST = ssl.create_default_context()
 """Of all clients: reading the certificates again takes each of them longer than what it asks."""
 

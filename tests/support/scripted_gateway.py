@@ -15,7 +15,7 @@ from gateway import cli
 TASK_ID = "01a20724-f29b-7165-8118-cbf5b86682a0"
 AT = "2026-11-23T06:43:11.654924+00:00"
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 [bold]not markup[/bold] \u202ereversed\r"
-Reply = tuple[int, Any] | list[bytes]
+Reply = tuple[int, Any] | tuple[int, bytes, str] | list[bytes]
 
 
 def task(state: str = "submitted") -> dict[str, Any]:
@@ -101,6 +101,8 @@ class ScriptedGateway:
         content = reply[1] if isinstance(reply[1], bytes) else json.dumps(reply[1]).encode()
         handler.send_response(reply[0])
         handler.send_header("Content-Length", str(len(content)))
+        if len(reply) > 2:
+            handler.send_header("Content-Type", reply[2])
         handler.end_headers()
         handler.wfile.write(content)
 

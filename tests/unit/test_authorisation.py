@@ -101,6 +101,7 @@ def test_every_route_whose_decision_depends_on_the_owner_finds_them() -> None:
 def test_the_routes_ask_for_the_permissions_of_the_design() -> None:
     assert {(each.method, each.path): each.permission.value for each in OPERATIONS} == {
         ("POST", "/v1/tasks"): "tasks:submit",
+        ("POST", "/v1/consensus"): "tasks:submit",
         ("GET", "/v1/tasks"): "tasks:read",
         ("GET", "/v1/tasks/{task_id}"): "tasks:read",
         ("GET", "/v1/tasks/{task_id}/result"): "tasks:read",

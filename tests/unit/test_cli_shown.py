@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from schema.messages.task import TaskEvent, TaskView
 from tests.support.scripted_gateway import HOSTILE, STORY, TASK_ID, Golden, ScriptedGateway, sse, task
 from tests.support.scripted_gateway import gateway as gateway
 from tests.support.scripted_gateway import golden as golden
+from tests.support.votes import VOTE
 
 
 def _drawn(chunks: list[bytes], *, width: int = 120) -> str:
@@ -145,39 +147,48 @@ def test_result_shows_code_tests_votes_and_tokens(
 
 
 def test_consensus_tells_what_the_vote_turned_on(gateway: ScriptedGateway, golden: Golden) -> None:
-    vote = result_of("accepted")["consensus"]
-    account = {
-        **vote["voters"][0],
-        "reasons": ["abstained"],
-        "confidence": 0.9,
-        "banzhaf": 0.5,
-        "shapley_shubik": 1 / 3,
-    }
-    objection = {"category": "tests", "severity": "high", "where": "add.py:2", "evidence": ["tests"]}
-    more = {
-        "round": 2,
-        "round_one_outcome": "undecided",
-        "voters": [account],
-        "veto": "security found x",
-        "flip": ["tester: approve → reject"],
-        "objections": [{"objection": objection, "survives": False, "reason": "all passed"}],
-    }
-    gateway.on(f"GET /v1/tasks/{TASK_ID}/consensus", (200, {**vote, **more}))
+    reviewer = VOTE.voters[0].model_copy(update={"rationale": HOSTILE})
+    vote = VOTE.model_copy(update={"voters": (reviewer, *VOTE.voters[1:]), "veto": "security found x"})
+    gateway.on(f"GET /v1/tasks/{TASK_ID}/consensus", (200, vote.model_dump(mode="json")))
 
     code, out, _ = golden("consensus", TASK_ID)
     lines = out.splitlines()
 
-    assert (code, lines[0]) == (0, f"vote on task {TASK_ID}: approved")
-    assert lines == [line.rstrip() for line in lines]
-    assert "round 2; " in out
-    assert "; round 1 was undecided" in out
-    assert "veto: security found x" in lines
-    assert "another outcome would have taken: tester: approve → reject" in lines
-    voter = next(line for line in lines if line.startswith("tester  "))
-    assert " ".join(voter.split()) == "tester approve 0.90 25 % 25 % 0.50 0.33 yes"
-    assert "  without this ballot: undecided" in lines
-    assert "  high tests at add.py:2, citing tests: does not survive: all passed" in lines
+    assert (code, lines[0]) == (0, f"vote on task {TASK_ID}: undecided")
+    assert [line for line in lines if line != line.rstrip() or len(line) > 80] == []
+    assert "reviewer  ████████████████████████  approve 0.90  30 %  ◆ pivotal" in lines
+    assert "security  ██████████░░░░░░░░░░      reject 0.80   25 % → 12.5 %" in lines
+    assert "tester    ░░░░░░░░░░░░░░░░░░░░      absent        25 % → 0 %" in lines
+    for told in (
+        "veto: security found x",
+        "question: Is a path that nobody checked acceptable?",
+        "round 1 alone: approved (the second round changed it)",
+        "counted: 30 % approve, 12.5 % reject; worth 1.72 independent votes",
+        "pivotal: reviewer",
+        "  Banzhaf 0.50, Shapley-Shubik 0.50; without this ballot: rejected",
+        "  confidence ×0.50: said 0.80 and was right in 5 of 12",
+        "  right in 5 of 12 earlier votes, Brier 0.31",
+        "  tester, round 2: approve 0.70, too late and not counted",
+    ):
+        assert told in lines
+    assert "tester: absent → approve (voters of 25 % of the weight)" in " ".join(out.split())
+    found = lines.index("objections: security")
+    assert lines[found + 1 : found + 3] == [
+        "  high at a.py:9: survives",
+        "  medium at a.py:3, citing security/1: survives",
+    ]
     assert not set(out) & {"\x1b", "\x07", "\r", "\u202e"}
+
+
+def test_the_picture_of_a_vote_is_asked_for_as_such_and_written_to_its_file(
+    gateway: ScriptedGateway, golden: Golden, tmp_path: Path
+) -> None:
+    gateway.on(f"GET /v1/tasks/{TASK_ID}/consensus", (200, b"<svg/>", "image/svg+xml"))
+
+    code, out, _ = golden("consensus", TASK_ID, "--svg", str(tmp_path / "vote.svg"))
+
+    assert (code, out, (tmp_path / "vote.svg").read_text()) == (0, "", "<svg/>")
+    assert gateway.asked[-1][1]["accept"] == "image/svg+xml"
 
 
 FAILURE = """    def test_mean():
