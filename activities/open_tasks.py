@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from schema.database import Database
 from schema.messages.task import FINAL_STATES
-from schema.tables import dead_letters, decisions, tasks
+from schema.tables import dead_letters, decisions, learning_updates, tasks
 
 PAGE = 500
 """Those who only wait are many, and always the same: whoever needs help may stand behind all of them."""
@@ -69,6 +69,29 @@ async def unheard_letters(database: Database, *, older_than_seconds: int, page: 
                     dead_letters.c.arrival > after,
                 )
                 .order_by(dead_letters.c.arrival)
+                .limit(page)
+            )
+            rows = found.all()
+        for row in rows:
+            yield row
+        if len(rows) < page:
+            return
+        after = rows[-1].arrival
+
+
+async def unsettled_updates(database: Database, *, older_than_seconds: int, page: int = PAGE) -> AsyncIterator[Any]:
+    """All proposals to which more has to happen, and that are no longer on their way."""
+    updates, after = learning_updates.c, 0
+    while True:
+        async with database.service() as connection:
+            found = await connection.execute(
+                select(updates.arrival, updates.id, updates.tenant, updates.state)
+                .where(
+                    updates.settled_at.is_(None),
+                    func.coalesce(updates.decided_at, updates.proposed_at) < _ago(older_than_seconds),
+                    updates.arrival > after,
+                )
+                .order_by(updates.arrival)
                 .limit(page)
             )
             rows = found.all()

@@ -7,8 +7,17 @@ from temporalio import activity
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from schema.engine import LETTER_DECIDED, RPC_TIMEOUT, start_task, task_handle
+from schema.engine import (
+    APPROVAL_DECIDED,
+    LETTER_DECIDED,
+    RPC_TIMEOUT,
+    approval_workflow_id,
+    start_approval,
+    start_task,
+    task_handle,
+)
 from schema.errors import KeyMissing, SealBroken
+from schema.messages.learning import LearningApprovalInput
 from schema.messages.steps import FinishInput, ReconcileResult
 from schema.messages.task import TaskState
 
@@ -37,7 +46,7 @@ class ReconcileActivities:
     @activity.defn(name="reconcile")
     async def reconcile(self) -> ReconcileResult:
         """Start what was accepted and has no workflow, close what has lost its workflow, repeat lost wake-ups."""
-        from activities.open_tasks import open_tasks, unheard_letters
+        from activities.open_tasks import open_tasks, unheard_letters, unsettled_updates
 
         counts = {"started": 0, "closed": 0, "cancelled": 0, "woken": 0, "skipped": 0}
         async for row in open_tasks(self._database, older_than_seconds=GRACE_SECONDS):
@@ -47,13 +56,18 @@ class ReconcileActivities:
                 counts[done] += 1
         async for letter in unheard_letters(self._database, older_than_seconds=GRACE_SECONDS):
             activity.heartbeat()
-            counts["woken"] += await self._wake(letter.workflow_id)
+            counts["woken"] += await self._wake(letter.workflow_id, LETTER_DECIDED)
+        async for row in unsettled_updates(self._database, older_than_seconds=GRACE_SECONDS):
+            activity.heartbeat()
+            await start_approval(self._client, LearningApprovalInput(update_id=row.id, tenant=row.tenant))
+            if row.state in ("approved", "rejected"):
+                counts["woken"] += await self._wake(approval_workflow_id(row.id), APPROVAL_DECIDED)
         return ReconcileResult(**counts)
 
-    async def _wake(self, workflow_id: str) -> bool:
+    async def _wake(self, workflow_id: str, name: str) -> bool:
         """Repeat the Signal of a decision; a workflow that is gone is its task's matter."""
         try:
-            await self._client.get_workflow_handle(workflow_id).signal(LETTER_DECIDED, rpc_timeout=RPC_TIMEOUT)
+            await self._client.get_workflow_handle(workflow_id).signal(name, rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED):
                 raise

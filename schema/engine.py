@@ -19,6 +19,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from schema.codec import data_converter
 from schema.keyring import KeyRing
 from schema.messages.execution import SandboxExecutionInput, SandboxExecutionResult
+from schema.messages.learning import LearningApprovalInput
 from schema.messages.steps import AgentTaskInput
 from schema.settings import Settings
 from schema.transport import read_profile
@@ -41,8 +42,16 @@ RPC_TIMEOUT = timedelta(seconds=5)
 """No call to the frontend may hang: without a worker some would for ever."""
 
 
+APPROVAL_DECIDED = "approval_decided"
+"""The Signal to `LearningApproval`: its row may say what a person decided."""
+
+
 def task_workflow_id(task_id: UUID) -> str:
     return f"task/{task_id}"
+
+
+def approval_workflow_id(update_id: UUID) -> str:
+    return f"approval/{update_id}"
 
 
 async def connect(settings: Settings, *, lazy: bool = False, **options: Any) -> Client:
@@ -123,6 +132,25 @@ async def start_execution(
         )
     except WorkflowAlreadyStartedError:
         return client.get_workflow_handle(workflow_id, result_type=SandboxExecutionResult)
+
+
+async def start_approval(client: Client, wanted: LearningApprovalInput) -> None:
+    """Start `LearningApproval`; one that runs is found. One that was ended by hand is started again from its row.
+
+    Raises:
+        RPCError: Temporal does not answer; `Reconcile` starts it later.
+    """
+    await client.start_workflow(
+        "LearningApproval",
+        wanted,
+        id=approval_workflow_id(wanted.update_id),
+        task_queue=SUPERVISOR_QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        search_attributes=TypedSearchAttributes([SearchAttributePair(GOLDEN_TENANT, wanted.tenant)]),
+        priority=Priority(fairness_key=wanted.tenant),
+        static_summary="a proposed change, and who approves it",
+        rpc_timeout=RPC_TIMEOUT,
+    )
 
 
 def task_handle(client: Client, task_id: UUID) -> WorkflowHandle[Any, Any]:

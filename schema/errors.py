@@ -19,6 +19,7 @@
         ├── PriceUnknown               money is limited and a model has no price: say it in GOLDEN_MODELS
         ├── RouteUnknown               a redrive names a model that the settings don't: name one of theirs
         ├── TaskGone                   the task is final or unknown
+        ├── UpdateGone                 the proposal is unknown
         ├── SealBroken                 what is encrypted was changed, or was put elsewhere
         ├── SettingsError              a setting is missing, unsafe or contradictory
         └── InvalidSubmission          what a client sent, with the field and the remedy
@@ -115,6 +116,10 @@ class RouteUnknown(FinalError):
 
 class TaskGone(FinalError):
     """The task is unknown, or already final."""
+
+
+class UpdateGone(FinalError):
+    """The tenant has no such proposal."""
 
 
 class SealBroken(FinalError):

@@ -63,6 +63,7 @@ class Settings(TransportSettings):
     model_slots: PositiveInt = 2
     model_timeout_seconds: PositiveInt = 120
     model_slow_seconds: PositiveInt | None = None
+    policy: str = ""
 
     sandbox_isolation: Literal["gvisor", "unsafe-runc"] = "gvisor"
     sandbox_pool: PositiveInt = 2
@@ -75,6 +76,8 @@ class Settings(TransportSettings):
 
     tenant_slots: PositiveInt = 8
     reconcile_seconds: PositiveInt = 10
+    approval_hours: PositiveInt = 168
+    approval_reminder_hours: PositiveInt = 24
 
     issuer: str = OWN_ISSUER
     audience: str = "golden"

@@ -8,6 +8,7 @@ from schema.engine import ORCHESTRATOR_QUEUE, PEER_HUB_QUEUE, SANDBOX_QUEUE, SUP
 from workers.parts import Parts
 from workflows.agent_task import AgentTask
 from workflows.consensus_round import ConsensusRound
+from workflows.learning_approval import LearningApproval
 from workflows.reconcile import Reconcile
 from workflows.sandbox_execution import SandboxExecution
 
@@ -54,11 +55,16 @@ def _sandbox(parts: Parts) -> Sequence[Callable[..., Any]]:
     return (parts.sandbox.prove, parts.sandbox.run_in_sandbox, parts.sandbox.await_sandbox)
 
 
+def _supervisor(parts: Parts) -> Sequence[Callable[..., Any]]:
+    learning = parts.learning
+    return (parts.reconcile.reconcile, learning.open_update, learning.remind_update, learning.settle_update)
+
+
 KINDS: dict[str, Kind] = {
     "orchestrator": Kind(ORCHESTRATOR_QUEUE, (AgentTask, SandboxExecution), _orchestrator, 50),
     "peer-hub": Kind(PEER_HUB_QUEUE, (ConsensusRound,), _peer_hub, 50),
     "sandbox": Kind(SANDBOX_QUEUE, (), _sandbox, None),
-    "supervisor": Kind(SUPERVISOR_QUEUE, (Reconcile,), lambda parts: (parts.reconcile.reconcile,), 10),
+    "supervisor": Kind(SUPERVISOR_QUEUE, (LearningApproval, Reconcile), _supervisor, 10),
 }
 
 ALL = "all"

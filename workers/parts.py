@@ -14,6 +14,7 @@ from activities.dispatch import Dispatcher
 from activities.docker_pool import DockerSandboxPool
 from activities.escalations import EscalationActivities
 from activities.given import GivenActivities
+from activities.learning import LearningActivities
 from activities.ledger import Ledger
 from activities.llm import LlmActivities
 from activities.models import Models
@@ -25,6 +26,7 @@ from activities.sandbox import SandboxActivities
 from activities.store import TaskStore
 from activities.verdicts import Verdicts
 from schema.database import Database
+from schema.policies import default_policy
 from schema.settings import Settings
 
 
@@ -43,13 +45,14 @@ class Parts:
     records: RecordActivities
     sandbox: SandboxActivities
     reconcile: ReconcileActivities
+    learning: LearningActivities
 
 
 def compose(settings: Settings, client: Client) -> Parts:
     """Build the parts; nothing is connected or started yet.
 
     Raises:
-        SettingsError: the models' routes can't be read.
+        SettingsError: the models' routes or the default policy can't be read.
     """
     database = Database.from_settings(settings)
     models = Models(read_routes(settings), timeout_seconds=settings.model_timeout_seconds)
@@ -69,7 +72,7 @@ def compose(settings: Settings, client: Client) -> Parts:
         database=database,
         pool=pool,
         circuits=circuits,
-        admission=AdmissionActivities(store, accounts),
+        admission=AdmissionActivities(store, accounts, default_policy(settings)),
         given=GivenActivities(store),
         escalations=EscalationActivities(database),
         llm=LlmActivities(store, ledger, Dispatcher(ledger, models, circuits, rules)),
@@ -77,4 +80,10 @@ def compose(settings: Settings, client: Client) -> Parts:
         records=RecordActivities(store, verdicts),
         sandbox=SandboxActivities(store, pool),
         reconcile=ReconcileActivities(database, verdicts, client),
+        learning=LearningActivities(
+            database,
+            default_policy(settings),
+            expires_hours=settings.approval_hours,
+            remind_hours=settings.approval_reminder_hours,
+        ),
     )

@@ -15,6 +15,7 @@ from schema.tables.doors import (
     tokens,
     ui_sessions,
 )
+from schema.tables.learning import learning_updates
 from schema.tables.providers import circuit_changes, circuits
 from schema.tables.spending import accounts, ledger_entries, model_calls
 from schema.tables.voting import ballots, tenant_policies, truths
@@ -30,6 +31,7 @@ __all__ = [
     "dead_letters",
     "decisions",
     "idempotency_keys",
+    "learning_updates",
     "ledger_entries",
     "metadata",
     "model_calls",

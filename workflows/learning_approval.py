@@ -1,0 +1,73 @@
+"""`LearningApproval`: one proposed change, from its proposal to adopted, rejected or expired.
+
+A person decides in PostgreSQL; the Signal only wakes. Without a row it does nothing, whoever sent it.
+"""
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.learning import LearningActivities
+    from schema.messages.learning import LearningApprovalInput, UpdateStanding
+
+from workflows.kinds import RECORD
+from workflows.steps import durable_step
+
+
+@workflow.defn(name="LearningApproval")
+class LearningApproval:
+    """Puts a proposal to people, reminds them, and does what they decide."""
+
+    @workflow.init
+    def __init__(self, wanted: LearningApprovalInput) -> None:
+        self._wanted = wanted
+        self._wakes = 0
+        self._looks = 0
+
+    @workflow.run
+    async def run(self, wanted: LearningApprovalInput) -> str:  # noqa: ARG002 (the init has it)
+        """Returns the state in which the proposal ended."""
+        standing = await durable_step(
+            RECORD, LearningActivities.open_update, self._wanted, step="open", summary="put it to people"
+        )
+        workflow.set_current_details("Waits for a person: `golden approvals list`.")
+        ends = workflow.now() + timedelta(seconds=standing.expires_in_seconds)
+        reminds = standing.remind_in_seconds
+        due = ends if reminds is None else workflow.now() + timedelta(seconds=reminds)
+        while True:
+            seen = self._wakes
+            standing = await self._settle()
+            if standing.settled:
+                workflow.set_current_details(f"{standing.state.capitalize()}.")
+                return standing.state
+            if not await self._woken(seen, due - workflow.now()):
+                if due < ends:
+                    await durable_step(
+                        RECORD, LearningActivities.remind_update, self._wanted, step="remind", summary="remind"
+                    )
+                # The database's clock says when it is over; ours may be a moment ahead of it.
+                due = max(ends, workflow.now() + timedelta(seconds=5))
+
+    @workflow.signal(name="approval_decided")
+    def approval_decided(self) -> None:
+        """A decision may be there: the row says, not the Signal."""
+        self._wakes += 1
+
+    async def _woken(self, seen: int, pause: timedelta) -> bool:
+        """Wait for a Signal; False if time ran out first."""
+        try:
+            await workflow.wait_condition(lambda: self._wakes > seen, timeout=max(pause, timedelta()))
+        except TimeoutError:
+            return False
+        return True
+
+    async def _settle(self) -> UpdateStanding:
+        self._looks += 1
+        return await durable_step(
+            RECORD,
+            LearningActivities.settle_update,
+            self._wanted,
+            step=f"settle/{self._looks}",
+            summary="do what was decided",
+        )
