@@ -8,6 +8,7 @@ from temporalio import activity
 from schema.errors import NotAdmitted
 from schema.messages.candidate import CandidateSpec
 from schema.messages.steps import Admission, AgentTaskInput
+from schema.messages.vote import VotePolicy
 
 if TYPE_CHECKING:
     from activities.accounts import Accounts
@@ -23,11 +24,12 @@ LONGEST_SECONDS = 15.0
 
 
 class AdmissionActivities:
-    """The door of every task."""
+    """The door of every task. `policy` is what holds where neither a tenant nor a task says otherwise."""
 
-    def __init__(self, store: "TaskStore", accounts: "Accounts") -> None:
+    def __init__(self, store: "TaskStore", accounts: "Accounts", policy: VotePolicy | None = None) -> None:
         self._store = store
         self._accounts = accounts
+        self._policy = policy or VotePolicy()
 
     @activity.defn(name="admit")
     async def admit(self, task: AgentTaskInput) -> Admission:

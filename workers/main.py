@@ -19,6 +19,7 @@ from activities.routes import read_routes
 from schema.engine import SANDBOX_QUEUE, SUPERVISOR_QUEUE, connect
 from schema.errors import GoldenError, SettingsError
 from schema.logs import configure_logs
+from schema.policies import default_policy
 from schema.settings import Settings
 from workers.kinds import ALL, KINDS, Kind, kinds_of
 from workers.parts import Parts, compose
@@ -49,6 +50,7 @@ def run(kind: str, settings: Settings) -> None:
         raise SettingsError(f"{kind!r} is no kind of worker: use {', '.join(KINDS)} or {ALL}")
     # Before anything answers, so that a setting that can't be used ends the start and not the first task.
     read_routes(settings)
+    default_policy(settings)
     configure_logs(settings.log_level, f"worker-{kind}")
     code = asyncio.run(_main(kind, settings))
     # The SDK's threads may crash the interpreter on its way out: there is nothing left to do but to leave.

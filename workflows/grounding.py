@@ -1,69 +1,142 @@
-"""What a ballot weighs once its claims are held against the evidence."""
+"""What the evidence takes from a ballot: its claims are held against what was found."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from schema.messages.vote import Ballot, CountedObjection, Evidence, Objection, Voter
+from schema.messages.vote import Ballot, CountedObjection, Evidence, Objection, Reduction, Voter
+
+from workflows.claims import claims
 
 _PLACE = re.compile(r"^(.+):([0-9]{1,6})$")
+
+NO_EVIDENCE_FACTOR = 0.5
+"""What is left of a ballot that cites nothing."""
+
+FALSE_WORDS_FACTOR = 0.5
+"""What is left of a ballot whose rationale says of the tests what they don't: words may be read wrongly."""
+
+Verdict = Literal["bears", "contradicts", "lacks"]
 
 
 @dataclass(frozen=True)
 class Grounded:
-    """A ballot's effective weight, the reasons for what was taken from it, and its objections as they count."""
+    """A ballot held against the evidence.
 
-    weight: int
+    Attributes:
+        reductions: what each rule takes, in the order of the rules.
+        reasons: why it counts for nothing without any rule.
+        takes_side: it approves or rejects.
+    """
+
+    reductions: tuple[Reduction, ...] = ()
     reasons: tuple[str, ...] = ()
     objections: tuple[CountedObjection, ...] = ()
     vetoes: bool = False
+    takes_side: bool = False
+
+    @property
+    def void(self) -> bool:
+        """Whether nothing is left of it."""
+        return not self.takes_side or any(reduction.factor == 0 for reduction in self.reductions)
 
 
-def ground(ballot: Ballot | None, voter: Voter, weight: int, evidence: Evidence) -> Grounded:
-    """Apply the rules of design §11 to one ballot; each that takes weight says so."""
+def ground(ballot: Ballot | None, voter: Voter, evidence: Evidence) -> Grounded:
+    """Apply the rules of evidence to one ballot (docs/consensus.md); each that takes weight says so."""
     if ballot is None:
-        return Grounded(0, ("absent: no valid ballot came in time",))
-    objections = tuple(_check(objection, evidence) for objection in ballot.objections)
+        return Grounded(reasons=("absent: no valid ballot came in time",))
+    checked = [_check(objection, evidence) for objection in ballot.objections]
+    objections = tuple(counted for counted, _ in checked)
     if ballot.choice == "abstain":
-        return Grounded(0, ("abstained",), objections)
-    if ballot.choice == "approve":
-        if evidence.tests_failed:
-            return Grounded(0, (f"approves although {evidence.tests_failed} tests failed",), objections)
-        return Grounded(weight, (), objections)
-    return _ground_rejection(voter, weight, objections, evidence)
+        return Grounded(reasons=("abstained",), objections=objections)
+    false = [counted.reason for counted, verdict in checked if verdict == "contradicts"]
+    reductions = tuple(_annulments(ballot, objections, false, evidence)) or tuple(_deductions(ballot, evidence))
+    return Grounded(reductions, (), objections, _vetoes(ballot, voter, objections, evidence), takes_side=True)
 
 
-def _ground_rejection(
-    voter: Voter, weight: int, objections: tuple[CountedObjection, ...], evidence: Evidence
-) -> Grounded:
-    if not any(counted.survives for counted in objections):
+def _annulments(
+    ballot: Ballot, objections: tuple[CountedObjection, ...], false: list[str], evidence: Evidence
+) -> Iterator[Reduction]:
+    unknown = [cited for cited in ballot.evidence if cited not in evidence.ids]
+    if ballot.choice == "approve" and evidence.tests_failed:
+        yield Reduction(rule="contradicted", factor=0, reason=f"approves although {evidence.tests_failed} tests failed")
+    if unknown:
+        yield Reduction(rule="contradicted", factor=0, reason=f"it cites {unknown[0][:40]!r}, which is no evidence")
+    if false:
+        yield Reduction(rule="contradicted", factor=0, reason=f"an objection is contradicted: {false[0]}")
+    if ballot.choice == "reject" and not any(counted.survives for counted in objections):
         why = objections[0].reason if objections else "it names no objection"
-        return Grounded(0, (f"rejects without an objection that the evidence bears: {why}",), objections)
-    vetoes = voter == "security" and any(
-        counted.survives and any(evidence.findings.get(cited) == "high" for cited in counted.objection.evidence)
-        for counted in objections
+        told = f"rejects without an objection that the evidence bears: {why}"
+        yield Reduction(rule="unsupported", factor=0, reason=told)
+
+
+def _deductions(ballot: Ballot, evidence: Evidence) -> Iterator[Reduction]:
+    said = _false_words(ballot, evidence)
+    if said:
+        yield Reduction(rule="contradicted", factor=FALSE_WORDS_FACTOR, reason=said)
+    if not ballot.evidence and not any(objection.evidence for objection in ballot.objections):
+        yield Reduction(rule="no-evidence", factor=NO_EVIDENCE_FACTOR, reason="it cites no evidence")
+
+
+def _false_words(ballot: Ballot, evidence: Evidence) -> str:
+    said = claims(ballot.rationale)
+    if "failing" in said and _all_passed(evidence):
+        return f"its rationale says that tests fail, and all {evidence.tests_passed} passed"
+    if "passing" in said and evidence.tests_failed:
+        return f"its rationale says that the tests pass, and {evidence.tests_failed} failed"
+    return ""
+
+
+def _vetoes(ballot: Ballot, voter: Voter, objections: tuple[CountedObjection, ...], evidence: Evidence) -> bool:
+    """A finding of high severity that is really there vetoes, whatever else the ballot says."""
+    return (
+        voter == "security"
+        and ballot.choice == "reject"
+        and any(
+            counted.survives and any(evidence.findings.get(cited) == "high" for cited in counted.objection.evidence)
+            for counted in objections
+        )
     )
-    return Grounded(weight, (), objections, vetoes)
 
 
-def _check(objection: Objection, evidence: Evidence) -> CountedObjection:
+def _check(objection: Objection, evidence: Evidence) -> tuple[CountedObjection, Verdict]:
     """An objection survives if one piece of its evidence bears it and none contradicts it."""
+    verdict, reason = _judge(objection, evidence)
+    return CountedObjection(objection=objection, survives=verdict == "bears", reason=reason), verdict
+
+
+def _judge(objection: Objection, evidence: Evidence) -> tuple[Verdict, str]:
     unknown = [cited for cited in objection.evidence if cited not in evidence.ids]
     if unknown:
-        return CountedObjection(objection=objection, survives=False, reason=f"there is no evidence {unknown[0][:40]!r}")
+        return "contradicts", f"there is no evidence {unknown[0][:40]!r}"
+    if _all_passed(evidence):
+        if "tests" in objection.evidence:
+            return "contradicts", "it cites the test report, and all passed"
+        if objection.category == "tests":
+            return "contradicts", "it claims failing tests, and all passed"
+    if _is_no_line(objection, evidence):
+        return "contradicts", f"the candidate has no line {objection.where[:100]!r}"
     if not objection.evidence:
-        return CountedObjection(objection=objection, survives=False, reason="it cites no evidence")
-    if "tests" in objection.evidence and evidence.tests_failed == 0:
-        return CountedObjection(objection=objection, survives=False, reason="it cites the test report, and all passed")
-    if objection.category == "tests" and evidence.tests_failed == 0:
-        return CountedObjection(objection=objection, survives=False, reason="it claims failing tests, and all passed")
-    if any(cited in evidence.findings for cited in objection.evidence) or "tests" in objection.evidence:
-        return CountedObjection(objection=objection, survives=True)
-    if _exists(objection.where, evidence):
-        return CountedObjection(objection=objection, survives=True)
-    return CountedObjection(objection=objection, survives=False, reason="it names no line that exists in the candidate")
+        return "lacks", "it cites no evidence"
+    if any(cited in evidence.findings for cited in objection.evidence):
+        return "bears", ""
+    if "tests" in objection.evidence and evidence.tests_failed:
+        return "bears", ""
+    if _PLACE.match(objection.where):
+        return "bears", ""
+    return "lacks", "it names no line of the candidate"
 
 
-def _exists(where: str, evidence: Evidence) -> bool:
-    """Whether `path:line` is a line of the candidate."""
-    match = _PLACE.match(where)
-    return match is not None and 1 <= int(match[2]) <= evidence.lines.get(match[1], 0)
+def _all_passed(evidence: Evidence) -> bool:
+    return evidence.tests_failed == 0 and evidence.tests_passed > 0
+
+
+def _is_no_line(objection: Objection, evidence: Evidence) -> bool:
+    """Whether `path:line` is there to be looked up, and isn't. Of failing tests it may be a test's own."""
+    match = _PLACE.match(objection.where)
+    if match is None:
+        return False
+    if match[1] not in evidence.lines:
+        return not ("tests" in objection.evidence and evidence.tests_failed)
+    return not 1 <= int(match[2]) <= evidence.lines[match[1]]

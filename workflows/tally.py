@@ -1,36 +1,36 @@
-"""Counts a vote and explains it. Pure: the same ballots and evidence give the same explanation, always."""
+"""Counts a vote and explains it. Pure: the same ballots, evidence and records give the same explanation, always."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
-from itertools import combinations, product
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from schema.messages.steps import CastBallot
+from schema.messages.steps import CastBallot, RoundBallot
 from schema.messages.vote import (
     Evidence,
     Explanation,
+    LateBallot,
     Objection,
+    Reduction,
     VoteOutcome,
     VotePolicy,
-    Voter,
     VoterAccount,
+    VoterRecord,
 )
 
+from workflows.deciding import Cast, Side, count, decide, least_flip
 from workflows.grounding import Grounded, ground
 from workflows.power import banzhaf, shapley_shubik
-
-Side = Literal["approve", "reject", "abstain", "absent"]
+from workflows.telling_votes import question_of, summary_of
+from workflows.weighing import Records, by_agreement, by_confidence, effective_votes, exact, left_of
 
 
 @dataclass(frozen=True)
-class Cast:
-    """One voter's say as it counts."""
+class Weighed:
+    """One ballot as it counts: what the evidence says of it, what was taken from it, and what is left."""
 
-    voter: Voter
-    side: Side
-    weight: int
-    vetoes: bool = False
+    ballot: CastBallot
+    grounded: Grounded
+    reductions: tuple[Reduction, ...]
+    cast: Cast
 
 
 def tally(
@@ -40,51 +40,38 @@ def tally(
     *,
     number: int = 1,
     round_one: VoteOutcome | None = None,
+    records: Sequence[VoterRecord] = (),
 ) -> Explanation:
     """The outcome of one round, and why.
 
     Args:
         number: of the round.
         round_one: what round 1 came to, where this is a later one.
+        records: how the voters did before.
     """
-    grounded = {cast.voter: ground(cast.ballot, cast.voter, policy.voters[cast.voter], evidence) for cast in ballots}
-    casts = [
-        Cast(cast.voter, _side(cast), grounded[cast.voter].weight, policy.veto and grounded[cast.voter].vetoes)
-        for cast in ballots
-    ]
+    by_voter = {record.voter: record for record in records}
+    weighed, independent = _weigh(policy, evidence, ballots, by_voter)
+    casts = [each.cast for each in weighed]
     outcome = decide(policy, casts)
     veto = next((f"{cast.voter} vetoed: a finding of high severity" for cast in casts if cast.vetoes), None)
-    return Explanation(
+    flip = least_flip(policy, evidence, casts, outcome)
+    explanation = Explanation(
         outcome=outcome,
         threshold=policy.threshold,
         reject_threshold=policy.reject_threshold,
         quorum=policy.quorum_needed,
         round=number,
         round_one_outcome=round_one or outcome,
-        voters=_accounts(policy, ballots, casts, grounded, outcome),
+        voters=_accounts(policy, weighed, by_voter, outcome),
         veto=veto,
-        flip=_flip(policy, evidence, casts, outcome),
-        objections=tuple(objection for cast in ballots for objection in grounded[cast.voter].objections),
-        summary=_summary(policy, casts, outcome, veto),
+        flip=flip.changes if flip else None,
+        flip_cost=flip.cost if flip else None,
+        objections=tuple(objection for each in weighed for objection in each.grounded.objections),
+        effective_votes=independent,
+        summary=summary_of(policy, count(casts), outcome, veto),
     )
-
-
-def decide(policy: VotePolicy, casts: Iterable[Cast]) -> VoteOutcome:
-    """The rule (design §11): a veto rejects; else quorum; else approve at A ≥ threshold × S, reject at
-    R ≥ reject threshold × S, where S = A + R is the effective weight of the ballots that take a side."""
-    casts = list(casts)
-    if any(cast.vetoes for cast in casts):
-        return "rejected"
-    counting = [cast for cast in casts if cast.weight > 0 and cast.side in ("approve", "reject")]
-    if not counting or len(counting) < policy.quorum_needed:
-        return "undecided"
-    approving = sum(cast.weight for cast in counting if cast.side == "approve")
-    rejecting = sum(cast.weight for cast in counting if cast.side == "reject")
-    if approving >= _exact(policy.threshold) * (approving + rejecting):
-        return "approved"
-    if rejecting >= _exact(policy.reject_threshold) * (approving + rejecting):
-        return "rejected"
-    return "undecided"
+    asked = question_of(explanation, evidence) if outcome == "undecided" else None
+    return explanation.model_copy(update={"question": asked})
 
 
 def surviving_objections(explanation: Explanation) -> tuple[str, ...]:
@@ -93,14 +80,46 @@ def surviving_objections(explanation: Explanation) -> tuple[str, ...]:
     return tuple(dict.fromkeys(lines)) or ("none that the evidence bears",)
 
 
+def ballots_of(explanation: Explanation, late: Sequence[LateBallot] = ()) -> tuple[RoundBallot, ...]:
+    """The rows of one counted round. A ballot that came after the count has the place of the absent voter's."""
+    came = {ballot.voter: ballot for ballot in late if ballot.round == explanation.round}
+    return tuple(_row(account, explanation.round, came.get(account.role)) for account in explanation.voters)
+
+
+def _row(account: VoterAccount, number: int, late: LateBallot | None) -> RoundBallot:
+    return RoundBallot(
+        round=number,
+        voter=account.role,
+        choice=late.choice if late else account.choice,
+        confidence=late.confidence if late else account.confidence,
+        weight=account.weight,
+        effective_weight=account.effective_weight,
+        late=late is not None,
+    )
+
+
 def _objection_line(objection: Objection) -> str:
     where = f" at {objection.where}" if objection.where else ""
     return f"{objection.severity} {objection.category}{where}, evidence: {', '.join(objection.evidence)}"
 
 
-def _exact(threshold: float) -> Fraction:
-    """0.6 as three fifths, not as the nearest binary fraction."""
-    return Fraction(str(threshold))
+def _weigh(
+    policy: VotePolicy, evidence: Evidence, ballots: Sequence[CastBallot], records: Records
+) -> tuple[list[Weighed], float]:
+    """Each ballot's weight, and how many independent votes they are. A record takes only what evidence left."""
+    grounded = [ground(cast.ballot, cast.voter, evidence) for cast in ballots]
+    counted = [cast.voter for cast, each in zip(ballots, grounded, strict=True) if not each.void]
+    agreement = by_agreement(counted, records)
+    weighed = []
+    for cast, each in zip(ballots, grounded, strict=True):
+        reductions = list(each.reductions)
+        if cast.ballot is not None and not each.void:
+            further = (by_confidence(cast.ballot, records.get(cast.voter)), agreement.get(cast.voter))
+            reductions += [reduction for reduction in further if reduction is not None]
+        weight = left_of(policy.voters[cast.voter], reductions) if each.takes_side else 0
+        counts = Cast(cast.voter, _side(cast), weight, policy.veto and each.vetoes)
+        weighed.append(Weighed(cast, each, tuple(reductions), counts))
+    return weighed, effective_votes(counted, agreement)
 
 
 def _side(cast: CastBallot) -> Side:
@@ -108,81 +127,30 @@ def _side(cast: CastBallot) -> Side:
 
 
 def _accounts(
-    policy: VotePolicy,
-    ballots: Sequence[CastBallot],
-    casts: Sequence[Cast],
-    grounded: dict[Voter, Grounded],
-    outcome: VoteOutcome,
+    policy: VotePolicy, weighed: Sequence[Weighed], records: Records, outcome: VoteOutcome
 ) -> tuple[VoterAccount, ...]:
+    casts = [each.cast for each in weighed]
     weights = [cast.weight for cast in casts]
-    quota = _exact(policy.threshold) * sum(weights)
-    powers = zip(banzhaf(weights, quota), shapley_shubik(weights, quota), strict=True)
+    quota = exact(policy.threshold) * sum(weights)
     accounts = []
-    for cast, ballot, (swing_share, order_share) in zip(casts, ballots, powers, strict=True):
-        without = decide(policy, [other for other in casts if other is not cast])
+    for each, swings, orders in zip(weighed, banzhaf(weights, quota), shapley_shubik(weights, quota), strict=True):
+        voter, said = each.cast.voter, each.ballot.ballot
+        without = decide(policy, [other for other in casts if other is not each.cast])
         accounts.append(
             VoterAccount(
-                role=cast.voter,
-                choice=cast.side,
-                weight=policy.voters[cast.voter],
-                effective_weight=cast.weight,
-                reasons=grounded[cast.voter].reasons,
-                rationale=ballot.ballot.rationale if ballot.ballot else "",
-                confidence=ballot.ballot.confidence if ballot.ballot else None,
+                role=voter,
+                choice=each.cast.side,
+                weight=policy.voters[voter],
+                effective_weight=each.cast.weight,
+                reasons=(*each.grounded.reasons, *(reduction.reason for reduction in each.reductions)),
+                rationale=said.rationale if said else "",
+                confidence=said.confidence if said else None,
                 pivotal=without != outcome,
                 outcome_without=without,
-                banzhaf=float(swing_share),
-                shapley_shubik=float(order_share),
+                banzhaf=float(swings),
+                shapley_shubik=float(orders),
+                reductions=each.reductions,
+                record=records.get(voter),
             )
         )
     return tuple(accounts)
-
-
-def _flip(
-    policy: VotePolicy, evidence: Evidence, casts: Sequence[Cast], outcome: VoteOutcome
-) -> tuple[str, ...] | None:
-    """The fewest changes of choice that change the outcome; of equals, those of least weight. None: no change can.
-
-    A changed ballot counts with its full weight, as if its new choice were grounded; but no ballot can approve
-    with effect what failed its tests.
-    """
-    sides: tuple[Side, ...] = ("reject", "abstain") if evidence.tests_failed else ("approve", "reject", "abstain")
-    for size in range(1, len(casts) + 1):
-        changes = [
-            dict(zip(chosen, choice, strict=True))
-            for chosen in combinations(range(len(casts)), size)
-            for choice in product(sides, repeat=size)
-        ]
-        found = [
-            change
-            for change in changes
-            if all(casts[index].side != side for index, side in change.items())
-            and decide(policy, [_changed(policy, cast, change.get(index)) for index, cast in enumerate(casts)])
-            != outcome
-        ]
-        if found:
-            least = min(found, key=lambda change: sum(policy.voters[casts[index].voter] for index in change))
-            return tuple(f"{casts[index].voter}: {casts[index].side} → {side}" for index, side in least.items())
-    return None
-
-
-def _changed(policy: VotePolicy, cast: Cast, side: Side | None) -> Cast:
-    if side is None:
-        return cast
-    return replace(cast, side=side, weight=0 if side == "abstain" else policy.voters[cast.voter], vetoes=False)
-
-
-def _summary(policy: VotePolicy, casts: Sequence[Cast], outcome: VoteOutcome, veto: str | None) -> str:
-    counting = [cast for cast in casts if cast.weight > 0 and cast.side in ("approve", "reject")]
-    total = sum(cast.weight for cast in counting)
-    if veto is not None:
-        return f"rejected: {veto}"
-    if total == 0:
-        return "undecided: no ballot carries weight"
-    if len(counting) < policy.quorum_needed:
-        return f"undecided: {len(counting)} of {policy.quorum_needed} ballots that a decision needs carry weight"
-    approving = sum(cast.weight for cast in counting if cast.side == "approve")
-    share = f"{approving / total:.0%} of the weight approves, {policy.threshold:.0%} are needed"
-    if outcome == "rejected":
-        share = f"{(total - approving) / total:.0%} of the weight rejects, {policy.reject_threshold:.0%} are enough"
-    return f"{outcome}: {share}"

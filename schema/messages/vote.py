@@ -1,8 +1,15 @@
 """A vote: policy, evidence, ballots and the explanation of its outcome (design §11)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from schema.messages.base import Message, field_fault
 from schema.messages.sandbox import GuardName, GuardPolicy
@@ -46,6 +53,12 @@ class VotePolicy(Message):
             raise ValueError("at least one voter needs a weight above 0")
         return voters
 
+    @field_validator("guards", mode="before")
+    @classmethod
+    def _switches_of_yaml(cls, unverified: Any) -> Any:
+        """YAML reads `on` and `off` as true and false."""
+        return _unswitched(unverified, depth=2)
+
     @model_validator(mode="after")
     def _quorum_can_be_met(self) -> "VotePolicy":
         if self.quorum is not None and self.quorum > self._able:
@@ -53,6 +66,11 @@ class VotePolicy(Message):
         if self.threshold + self.reject_threshold <= 1:
             raise field_fault("threshold", "and reject_threshold together must be above 1, or both sides could win")
         return self
+
+    @model_serializer(mode="wrap")
+    def _only_what_is_named(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What was left out stays left out on every way, so that a default of the tenant's still has its say.
+        return {field: value for field, value in dump(self).items() if field in self.model_fields_set}
 
     @property
     def _able(self) -> int:
@@ -62,6 +80,14 @@ class VotePolicy(Message):
     def quorum_needed(self) -> int:
         """Ballots of weight that a decision needs: as the policy says, else two, or one where one can vote."""
         return self.quorum if self.quorum is not None else min(2, self._able)
+
+
+def _unswitched(unverified: Any, depth: int) -> Any:
+    if isinstance(unverified, bool):
+        return "on" if unverified else "off"
+    if isinstance(unverified, dict) and depth:
+        return {name: _unswitched(value, depth - 1) for name, value in unverified.items()}
+    return unverified
 
 
 class Objection(Message):

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from schema.messages.steps import CastBallot
 from schema.messages.vote import Ballot, Choice, Evidence, Explanation, Objection, VotePolicy, Voter
-from workflows.tally import Cast, decide, surviving_objections, tally
+from workflows.deciding import Cast, decide
+from workflows.tally import surviving_objections, tally
 
 PASSED = Evidence(tests_passed=3, tests_failed=0, lines={"a.py": 10})
 FAILED = Evidence(tests_passed=2, tests_failed=1, lines={"a.py": 10})
@@ -15,7 +16,8 @@ SHOWN = Objection(category="correctness", severity="high", where="a.py:3", evide
 
 
 def cast(voter: Voter, choice: Choice, *objections: Objection) -> CastBallot:
-    return CastBallot(voter=voter, ballot=Ballot(choice=choice, confidence=0.9, rationale="", objections=objections))
+    ballot = Ballot(choice=choice, confidence=0.9, rationale="", evidence=("diff",), objections=objections)
+    return CastBallot(voter=voter, ballot=ballot)
 
 
 def absent(voter: Voter) -> CastBallot:

@@ -32,6 +32,7 @@ CREATE TABLE ballots (
     PRIMARY KEY (task_id, vote, round, voter)
 );
 CREATE INDEX ballots_by_voter ON ballots (tenant, voter, at DESC);
+CREATE INDEX ballots_by_time ON ballots (tenant, at DESC);
 
 -- What turned out: whether the candidate that was voted on was good. The last word of each source; a rollback is
 -- above tests, and these above a person's decision.
@@ -66,11 +67,20 @@ SELECT DISTINCT ON (b.task_id, b.vote, b.voter)
  WHERE NOT b.late AND b.choice IN ('approve', 'reject')
  ORDER BY b.task_id, b.vote, b.voter, b.round DESC;
 
+-- Begins with what is known, of which there is little, and not with all ballots.
 CREATE VIEW voter_records WITH (security_invoker = true) AS
-SELECT tenant, voter, count(*) FILTER (WHERE good IS NOT NULL) AS judged,
-       count(*) FILTER (WHERE agreed) AS agreed,
+WITH known AS (
+     SELECT DISTINCT ON (task_id) task_id, tenant, good FROM truths
+      ORDER BY task_id, array_position(ARRAY['rollback', 'tests', 'human'], source)),
+judged AS (
+     SELECT DISTINCT ON (b.task_id, b.vote, b.voter)
+            b.tenant, b.voter, b.confidence, (b.choice = 'approve') = k.good AS agreed
+       FROM known k JOIN ballots b ON b.task_id = k.task_id AND b.tenant = k.tenant
+      WHERE NOT b.late AND b.choice IN ('approve', 'reject')
+      ORDER BY b.task_id, b.vote, b.voter, b.round DESC)
+SELECT tenant, voter, count(*) AS judged, count(*) FILTER (WHERE agreed) AS agreed,
        avg(power(confidence - agreed::integer, 2)) AS brier
-  FROM judged_ballots GROUP BY tenant, voter;
+  FROM judged GROUP BY tenant, voter;
 """
 
 RIGHTS = """
