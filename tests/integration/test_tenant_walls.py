@@ -46,6 +46,10 @@ async def fill(url: str, token: Token, database: Database, tenant: str) -> None:
         await connection.execute(insert(tables.ballots).values(**about, **ballot))
         await connection.execute(insert(tables.truths).values(**about, source="human", good=True, actor="ann"))
         await connection.execute(insert(tables.tenant_policies).values(tenant=tenant, policy={}, updated_by="ann"))
+        made = {"kind": "weights", "role": "voters", "diff": {}, "evidence": [], "parent": "p", "digest": "d"}
+        await connection.execute(
+            insert(tables.learning_updates).values(id=uuid4(), tenant=tenant, proposer="ann", **made)
+        )
         revoked = {"issued_before": datetime(2020, 1, 1, tzinfo=UTC), "sub": "nobody", "revoked_by": "ann"}
         await connection.execute(insert(tables.revocations).values(tenant=tenant, **revoked))
 
