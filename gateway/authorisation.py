@@ -18,6 +18,8 @@ class Permission(StrEnum):
     TASKS_SUBMIT = "tasks:submit"
     TASKS_CANCEL = "tasks:cancel"
     TASKS_DECIDE = "tasks:decide"
+    TRUTHS_WRITE = "truths:write"
+    POLICIES_WRITE = "policies:write"
     SANDBOX_EXECUTE = "sandbox:execute"
     LEARNING_PROPOSE = "learning:propose"
     APPROVALS_READ = "approvals:read"
@@ -81,6 +83,9 @@ GRANTS: dict[Permission, frozenset[str]] = {
     Permission.TASKS_CANCEL: _WATCHERS,
     Permission.TASKS_DECIDE: _DECIDERS,
     Permission.APPROVALS_DECIDE: _DECIDERS,
+    # Whoever runs what was accepted learns first that it has to go back, and decides on nothing by saying so.
+    Permission.TRUTHS_WRITE: _DECIDERS | {"operator"},
+    Permission.POLICIES_WRITE: _ADMINS,
     Permission.APPROVALS_READ: _EVERYBODY - {"viewer"},
     Permission.DEAD_LETTERS_READ: _WATCHERS,
     Permission.BUDGETS_READ: _WATCHERS,
@@ -94,7 +99,7 @@ GRANTS: dict[Permission, frozenset[str]] = {
 }
 
 _OWN_ONLY = {(Permission.TASKS_CANCEL, "developer")}
-_NEVER_OWN = {Permission.TASKS_DECIDE, Permission.APPROVALS_DECIDE}
+_NEVER_OWN = {Permission.TASKS_DECIDE, Permission.APPROVALS_DECIDE, Permission.TRUTHS_WRITE}
 
 
 def decide(principal: Principal, permission: Permission, *, owner: str | None = None) -> Allowed | Denied:

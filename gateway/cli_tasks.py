@@ -32,6 +32,20 @@ class Decision(StrEnum):
     REJECT = "reject"
 
 
+class Goodness(StrEnum):
+    """What became known of a candidate that was voted on."""
+
+    GOOD = "good"
+    BAD = "bad"
+
+
+class Source(StrEnum):
+    """What it became known by."""
+
+    TESTS = "tests"
+    ROLLBACK = "rollback"
+
+
 def submit(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A task in YAML or JSON; - is standard input.")],
     watch: Annotated[bool, typer.Option("--watch", help="Follow the task to its end.")] = False,
@@ -152,9 +166,22 @@ def decide(
     print(json.dumps(task) if as_json else f"task {task['task_id']}: {decision.value} recorded")
 
 
+def truth(
+    task_id: TaskId,
+    good: Annotated[Goodness, typer.Argument(help="What it turned out to be.")],
+    source: Annotated[Source, typer.Option("--source", help="tests: added later; rollback: it had to go back.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is recorded.")],
+    as_json: Json = False,
+) -> None:
+    """Tell what turned out later about what was voted on: it makes the voters' records; not of your own tasks."""
+    body = {"source": source.value, "good": good is Goodness.GOOD, "reason": reason}
+    task = GatewayClient(read_settings()).post(f"{task_path(task_id)}/truth", body)
+    print(json.dumps(task) if as_json else f"task {task['task_id']}: {good.value} recorded, by {source.value}")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (submit, vote, watch, result, consensus, cancel, decide):
+    for command in (submit, vote, watch, result, consensus, cancel, decide, truth):
         app.command()(command)
     app.command("tasks")(list_tasks)
 

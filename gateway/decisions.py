@@ -20,6 +20,7 @@ from schema.audit import payload_digest
 from schema.messages.base import Message
 from schema.messages.task import TaskState, Text
 from schema.tables import decisions, tasks
+from schema.truths import record_truth
 
 SIGNAL = "decision_recorded"
 
@@ -111,3 +112,5 @@ async def _record(connection: AsyncConnection, call: Call, request: DecisionRequ
             actor=call.principal.sub,
         )
     )
+    good = request.decision == "accept"
+    await record_truth(connection, call.task_id, call.tenant, "human", good=good, actor=call.principal.sub)

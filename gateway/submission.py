@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 from gateway.audit import record_act
 from gateway.idempotency import claim_key
 from gateway.operations import answer
+from gateway.policies import check_policy
 from gateway.problems import invalid
 from gateway.services import Call
 from gateway.task_views import read_task, select_tasks, task_path, view_of
@@ -83,6 +84,7 @@ async def _accept(call: Call, submission: Submission) -> TaskView:
         if key is not None:
             first = await claim_key(connection, call, route=submission.route, key=key, digest=digest, task_id=task_id)
         if first is None:
+            await check_policy(connection, call.tenant, submission.spec.policy)
             view = await _write(connection, call, submission, task_id)
         else:
             view = await read_task(connection, call, first)

@@ -3,6 +3,7 @@
 from sqlalchemy import Boolean, Column, Double, Integer, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
+from schema.columns import SealedText
 from schema.tables.base import at, metadata
 
 ballots = Table(
@@ -29,6 +30,7 @@ truths = Table(
     Column("tenant", Text, nullable=False),
     Column("good", Boolean, nullable=False),
     Column("actor", Text, nullable=False),
+    Column("reason", SealedText("truths.reason")),
     at("at"),
 )
 

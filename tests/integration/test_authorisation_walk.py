@@ -32,6 +32,9 @@ ALLOWED = {
     "GET /v1/tasks/{task_id}/events": "aodpv",
     "POST /v1/tasks/{task_id}/cancel": "aod",
     "POST /v1/tasks/{task_id}/decision": "ap",
+    "POST /v1/tasks/{task_id}/truth": "aop",
+    "GET /v1/policies/{tenant}": "aodpv",
+    "PUT /v1/policies/{tenant}": "a",
     "POST /v1/sandbox/executions": "ad",
     "POST /v1/tokens": "a",
     "GET /v1/tokens": "a",
@@ -62,6 +65,8 @@ BODIES: dict[str, Any] = {
     "POST /v1/tasks": SPEC,
     "POST /v1/consensus": VOTE_SPEC,
     "POST /v1/tasks/{task_id}/decision": {"decision": "reject", "reason": "because"},
+    "POST /v1/tasks/{task_id}/truth": {"source": "tests", "good": False, "reason": "because"},
+    "PUT /v1/policies/{tenant}": {"quorum": 2},
     # Refused as late as anything can be, since there is no worker that would run it.
     "POST /v1/sandbox/executions": {"command": ["true"], "image": "none-such"},
     "POST /v1/tokens": {"sub": "somebody", "role": "viewer", "ttl": "1m"},

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 from schema.database import Database
 from schema.messages.candidate import CandidateSpec, spec_of
 from schema.messages.task import TaskResult
-from schema.tables import ballots, task_steps, tasks
+from schema.tables import ballots, task_steps, tasks, truths
 from schema.texts import get_text, put_text
 from tests.support.http import VOTE_SPEC, client, problem, set_task, submit, tenant_name
 from tests.support.votes import VOTE
@@ -112,3 +112,59 @@ async def test_what_cannot_be_voted_on_is_told_by_its_field(
         answer = await http.post("/v1/consensus", json={**VOTE_SPEC, **changes})
 
     assert (answer.status_code, [each["field"] for each in answer.json()["errors"]]) == (422, [field])
+
+
+async def known(database: Database, tenant: str) -> list[tuple[str, bool, str]]:
+    """What became known of the tenant's tasks, by source."""
+    async with database.tenant(tenant) as connection:
+        rows = await connection.execute(select(truths).order_by(truths.c.source))
+        return [(row.source, row.good, row.actor) for row in rows]
+
+
+@pytest.mark.parametrize(("decision", "good"), [("accept", True), ("reject", False)])
+async def test_what_a_person_decides_is_a_truth_about_the_vote(
+    decision: str, good: bool, gateway_url: str, token: Token, database: Database
+) -> None:
+    tenant = tenant_name()
+    async with client(gateway_url, token("developer", tenant)) as http:
+        task = await submit(http)
+    await set_task(database, task, state="escalated")
+    async with client(gateway_url, token("approver", tenant, "pat")) as http:
+        await http.post(f"{task['links']['self']}/decision", json={"decision": decision, "reason": "seen"})
+
+    assert await known(database, tenant) == [("human", good, "pat")]
+
+
+async def test_what_turned_out_later_is_told_by_somebody_else_and_can_be_taken_back(
+    gateway_url: str, token: Token, database: Database
+) -> None:
+    tenant, bad = tenant_name(), {"source": "rollback", "good": False, "reason": "it broke the login"}
+    async with client(gateway_url, token("admin", tenant, "ann")) as http:
+        task = await submit(http)
+        path = f"{task['links']['self']}/truth"
+        await set_task(database, task, state="accepted")
+        own = await http.post(path, json=bad)
+    async with client(gateway_url, token("operator", tenant, "olga")) as http:
+        told = await http.post(path, json=bad)
+        back = await http.post(path, json={**bad, "good": True, "reason": "it was another change"})
+        human = await http.post(path, json={**bad, "source": "human"})
+
+    assert (own.status_code, problem(own)) == (403, "forbidden")
+    assert (told.status_code, back.status_code, human.status_code) == (200, 200, 422)
+    assert await known(database, tenant) == [("rollback", True, "olga")]
+    async with database.tenant(tenant) as connection:
+        assert await connection.scalar(select(truths.c.reason)) == "it was another change"
+    async with client(gateway_url, token("admin", tenant)) as http:
+        records = (await http.get("/v1/audit", params={"action": "tasks.truth", "outcome": "allowed"})).json()["items"]
+    assert [record["reason"] for record in records] == ["rollback: bad", "rollback: good"]
+    assert "login" not in str(records)
+
+
+async def test_nothing_is_known_of_a_task_that_has_not_ended(gateway_url: str, token: Token) -> None:
+    tenant = tenant_name()
+    async with client(gateway_url, token("developer", tenant)) as http:
+        path = f"{(await submit(http))['links']['self']}/truth"
+    async with client(gateway_url, token("operator", tenant)) as http:
+        answer = await http.post(path, json={"source": "tests", "good": True, "reason": "more tests"})
+
+    assert (answer.status_code, problem(answer)) == (409, "task-not-final")

@@ -17,6 +17,8 @@ TABLE = {
     "learning:propose": "ad",
     "tasks:cancel": "aod",
     "tasks:decide": "ap",
+    "truths:write": "aop",
+    "policies:write": "a",
     "approvals:decide": "ap",
     "approvals:read": "aodp",
     "dead-letters:read": "aod",
@@ -66,7 +68,7 @@ def test_admins_and_operators_cancel_everybodys(role: Role) -> None:
     assert decide(principal(role), Permission.TASKS_CANCEL, owner="bob") == Allowed()
 
 
-@pytest.mark.parametrize("permission", [Permission.TASKS_DECIDE, Permission.APPROVALS_DECIDE])
+@pytest.mark.parametrize("permission", [Permission.TASKS_DECIDE, Permission.APPROVALS_DECIDE, Permission.TRUTHS_WRITE])
 @pytest.mark.parametrize("role", ["admin", "approver"])
 def test_nobody_decides_on_what_they_submitted(role: Role, permission: Permission) -> None:
     assert isinstance(decide(principal(role), permission, owner="ann"), Denied)
@@ -93,7 +95,7 @@ def test_every_route_has_a_permission_or_is_on_the_short_public_list() -> None:
 
 def test_every_route_whose_decision_depends_on_the_owner_finds_them() -> None:
     def depends(operation: Operation) -> bool:
-        return operation.permission in (Permission.TASKS_CANCEL, Permission.TASKS_DECIDE)
+        return operation.permission in (Permission.TASKS_CANCEL, Permission.TASKS_DECIDE, Permission.TRUTHS_WRITE)
 
     assert [each.path for each in OPERATIONS if depends(each) and each.owner is None] == []
 
@@ -109,6 +111,9 @@ def test_the_routes_ask_for_the_permissions_of_the_design() -> None:
         ("GET", "/v1/tasks/{task_id}/events"): "tasks:read",
         ("POST", "/v1/tasks/{task_id}/cancel"): "tasks:cancel",
         ("POST", "/v1/tasks/{task_id}/decision"): "tasks:decide",
+        ("POST", "/v1/tasks/{task_id}/truth"): "truths:write",
+        ("GET", "/v1/policies/{tenant}"): "governance:read",
+        ("PUT", "/v1/policies/{tenant}"): "policies:write",
         ("GET", "/v1/dead-letters"): "dead-letters:read",
         ("GET", "/v1/dead-letters/{letter_id}"): "dead-letters:read",
         ("POST", "/v1/dead-letters/{letter_id}/redrive"): "dead-letters:redrive",
