@@ -1,6 +1,7 @@
 """The route table: the only list of what the gateway answers to, with the permission of each."""
 
 from gateway import (
+    approval_routes,
     audit_routes,
     budget_routes,
     circuit_routes,
@@ -254,6 +255,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *budget_routes.OPERATIONS,
     *dead_letter_routes.OPERATIONS,
     *vote_routes.OPERATIONS,
+    *approval_routes.OPERATIONS,
 )
 
 PUBLIC_OPERATIONS: tuple[PublicOperation, ...] = (
