@@ -14,6 +14,7 @@ from gateway.authorisation import ROLES, Role
 from gateway.operations import Operation
 from gateway.routes import OPERATIONS, PUBLIC_OPERATIONS
 from schema.database import Database
+from tests.support.approvals import pending
 from tests.support.http import SPEC, VOTE_SPEC, client, problem, set_task, submit, tenant_name
 from tests.support.letters import park
 from tests.support.paths import path_of
@@ -35,6 +36,12 @@ ALLOWED = {
     "POST /v1/tasks/{task_id}/truth": "aop",
     "GET /v1/policies/{tenant}": "aodpv",
     "PUT /v1/policies/{tenant}": "a",
+    "GET /v1/governance/voters": "aodpv",
+    "GET /v1/approvals": "aodp",
+    "GET /v1/approvals/{approval_id}": "aodp",
+    "POST /v1/approvals/{approval_id}/approve": "ap",
+    "POST /v1/approvals/{approval_id}/reject": "ap",
+    "POST /v1/proposals": "ad",
     "POST /v1/sandbox/executions": "ad",
     "POST /v1/tokens": "a",
     "GET /v1/tokens": "a",
@@ -67,6 +74,9 @@ BODIES: dict[str, Any] = {
     "POST /v1/tasks/{task_id}/decision": {"decision": "reject", "reason": "because"},
     "POST /v1/tasks/{task_id}/truth": {"source": "tests", "good": False, "reason": "because"},
     "PUT /v1/policies/{tenant}": {"quorum": 2},
+    "POST /v1/approvals/{approval_id}/approve": {"reason": "because", "digest": "0" * 64},
+    "POST /v1/approvals/{approval_id}/reject": {"reason": "because", "digest": "0" * 64},
+    "POST /v1/proposals": {"kind": "weights"},
     # Refused as late as anything can be, since there is no worker that would run it.
     "POST /v1/sandbox/executions": {"command": ["true"], "image": "none-such"},
     "POST /v1/tokens": {"sub": "somebody", "role": "viewer", "ttl": "1m"},
@@ -92,11 +102,11 @@ def shown(value: Role | Operation) -> str:
 
 
 async def ask(
-    http: httpx.AsyncClient, operation: Operation, task_id: str, letter_id: UUID | None = None, tenant: str = "x"
+    http: httpx.AsyncClient, operation: Operation, task_id: str, tenant: str = "x", **ids: UUID
 ) -> httpx.Response:
     """A request that is right in all but who makes it; of a stream, only how it begins."""
     what = name(operation)
-    path = path_of(operation.path, uuid4(), task_id=task_id, role="x", tenant=tenant, letter_id=letter_id or uuid4())
+    path = path_of(operation.path, uuid4(), task_id=task_id, role="x", tenant=tenant, **ids)
     request = http.build_request(operation.method, path, json=BODIES.get(what), params=QUERIES.get(what))
     response = await http.send(request, stream=True)
     streaming = response.headers["content-type"].startswith("text/event-stream")
@@ -121,8 +131,12 @@ async def test_a_role_is_let_in_where_the_design_says_and_nowhere_else(
         task = await submit(http)
     if name(operation).endswith("/decision"):
         await set_task(database, task, state="escalated")
+    ids = {
+        "letter_id": await park(database, task),
+        "approval_id": (await pending(database, tenant, proposer="bob")).update_id,
+    }
     async with client(gateway_url, token(role, tenant, "ann")) as http:
-        response = await ask(http, operation, task["task_id"], await park(database, task), tenant)
+        response = await ask(http, operation, task["task_id"], tenant, **ids)
 
     if LETTERS[role] in ALLOWED[name(operation)]:
         assert response.status_code in DONE, response.text
