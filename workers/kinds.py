@@ -48,7 +48,14 @@ def _orchestrator(parts: Parts) -> Sequence[Callable[..., Any]]:
 
 
 def _peer_hub(parts: Parts) -> Sequence[Callable[..., Any]]:
-    return (parts.llm.ask_role, parts.llm.await_turn, parts.records.record_vote, parts.records.store_objections)
+    votes = parts.votes
+    return (
+        parts.llm.ask_role,
+        parts.llm.await_turn,
+        votes.read_voter_records,
+        votes.store_objections,
+        votes.record_vote,
+    )
 
 
 def _sandbox(parts: Parts) -> Sequence[Callable[..., Any]]:

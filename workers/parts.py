@@ -25,6 +25,7 @@ from activities.routes import read_routes
 from activities.sandbox import SandboxActivities
 from activities.store import TaskStore
 from activities.verdicts import Verdicts
+from activities.votes import VoteActivities
 from schema.database import Database
 from schema.policies import default_policy
 from schema.settings import Settings
@@ -43,6 +44,7 @@ class Parts:
     llm: LlmActivities
     parking: ParkingActivities
     records: RecordActivities
+    votes: VoteActivities
     sandbox: SandboxActivities
     reconcile: ReconcileActivities
     learning: LearningActivities
@@ -77,7 +79,8 @@ def compose(settings: Settings, client: Client) -> Parts:
         escalations=EscalationActivities(database),
         llm=LlmActivities(store, ledger, Dispatcher(ledger, models, circuits, rules)),
         parking=ParkingActivities(accounts),
-        records=RecordActivities(store, verdicts),
+        records=RecordActivities(verdicts),
+        votes=VoteActivities(store),
         sandbox=SandboxActivities(store, pool),
         reconcile=ReconcileActivities(database, verdicts, client),
         learning=LearningActivities(

@@ -7,23 +7,28 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.llm import LlmActivities
-    from activities.records import RecordActivities
+    from activities.votes import VoteActivities
     from schema.messages.steps import (
         AgentTaskInput,
         AskRoleInput,
         CastBallot,
         ConsensusInput,
         ConsensusResult,
+        ReadRecordsInput,
         RecordVoteInput,
         StoreObjectionsInput,
     )
     from schema.messages.task import TaskState
-    from schema.messages.vote import Explanation, Voter
+    from schema.messages.vote import Explanation, Voter, VoterRecord
 
+from workflows.ballots import BallotBox, wait_for_late
 from workflows.kinds import MODEL, RECORD
 from workflows.parking import Standing, StepDiscarded, Steps, if_unpaid
 from workflows.steps import StepFailed, durable_step
-from workflows.tally import surviving_objections, tally
+from workflows.tally import ballots_of, surviving_objections, tally
+
+BY_THE_CLOCK = "a-round-ends-by-its-clock"
+"""Since then records are read first, the deadline is the round's and not each ballot's, and late ballots are kept."""
 
 
 @workflow.defn(name="ConsensusRound")
@@ -33,25 +38,28 @@ class ConsensusRound:
     @workflow.init
     def __init__(self, vote: ConsensusInput) -> None:
         self._vote = vote
-        self._steps = Steps(AgentTaskInput(task_id=vote.task_id, tenant=vote.tenant), self._tell_task)
+        self._task = AgentTaskInput(task_id=vote.task_id, tenant=vote.tenant)
+        self._records = vote.records
+        self._steps = Steps(self._task, self._tell_task)
+        self._boxes: list[BallotBox] = []
+        self._by_the_clock = False
 
     @workflow.run
     async def run(self, vote: ConsensusInput) -> ConsensusResult:
+        self._by_the_clock = workflow.patched(BY_THE_CLOCK)
+        if self._by_the_clock and not vote.records:
+            self._records = await self._read_records()
         workflow.set_current_details("Round 1: the voters judge, each without the others' ballots.")
-        explanation = tally(vote.policy, vote.evidence, await self._ballots(1, None))
-        if explanation.outcome == "undecided" and vote.policy.rounds > 1:
-            explanation = await self._second_round(explanation)
-        workflow.set_current_details(explanation.summary)
-        record = RecordVoteInput(ref=self._steps.ref(f"vote/{vote.number}"), explanation=explanation)
-        stored = await durable_step(
-            RECORD, RecordActivities.record_vote, record, step="record-vote", summary="store the explanation"
-        )
-        return ConsensusResult(outcome=explanation.outcome, explanation=stored.text, summary=explanation.summary)
+        rounds = [self._count(await self._ballots(1, None))]
+        if rounds[0].outcome == "undecided" and vote.policy.rounds > 1:
+            rounds.append(await self._second_round(rounds[0]))
+        return await self._record(rounds)
 
     @workflow.signal(name="dead_letter_decided")
     def dead_letter_decided(self) -> None:
         """A decision on a parked ballot may be there: the row says, not the Signal."""
-        self._steps.wake()
+        for steps in (self._steps, *(box.steps for box in self._boxes)):
+            steps.wake()
 
     async def _tell_task(self, standing: Standing) -> None:
         """The task's deadline and state go by whether its vote waits."""
@@ -60,6 +68,13 @@ class ConsensusRound:
             task = workflow.get_external_workflow_handle(parent.workflow_id)
             await task.signal("vote_stands", standing)
 
+    async def _read_records(self) -> tuple[VoterRecord, ...]:
+        asked = ReadRecordsInput(tenant=self._vote.tenant)
+        read = await durable_step(
+            RECORD, VoteActivities.read_voter_records, asked, step="read-records", summary="how the voters did before"
+        )
+        return read.records
+
     async def _second_round(self, first: Explanation) -> Explanation:
         """The voters see the objections of round 1, without names."""
         workflow.set_current_details("Round 2: round 1 did not decide; the voters see its objections.")
@@ -67,20 +82,53 @@ class ConsensusRound:
             ref=self._steps.ref(f"objections/{self._vote.number}"), lines=surviving_objections(first)
         )
         stored = await durable_step(
-            RECORD, RecordActivities.store_objections, objections, step="objections", summary="store the objections"
+            RECORD, VoteActivities.store_objections, objections, step="objections", summary="store the objections"
         )
-        ballots = await self._ballots(2, stored.text)
-        return tally(self._vote.policy, self._vote.evidence, ballots, number=2, round_one=first.outcome)
+        return self._count(await self._ballots(2, stored.text), first)
+
+    def _count(self, ballots: list[CastBallot], first: Explanation | None = None) -> Explanation:
+        policy, evidence = self._vote.policy, self._vote.evidence
+        return tally(
+            policy,
+            evidence,
+            ballots,
+            number=1 if first is None else 2,
+            round_one=None if first is None else first.outcome,
+            records=self._records,
+        )
 
     async def _ballots(self, number: int, objections: str | None) -> list[CastBallot]:
         voters = [voter for voter, weight in self._vote.policy.voters.items() if weight > 0]
-        return list(await asyncio.gather(*(self._ballot(voter, number, objections) for voter in voters)))
+        if not self._by_the_clock:
+            within = timedelta(seconds=self._vote.policy.deadline_seconds)
+            asked = (self._ballot(voter, number, objections, self._steps, within=within) for voter in voters)
+            return list(await asyncio.gather(*asked))
 
-    async def _ballot(self, voter: Voter, number: int, objections: str | None) -> CastBallot:
+        async def tell(standing: Standing) -> None:
+            if not box.counted:
+                await self._tell_task(standing)
+
+        async def ask(voter: Voter) -> CastBallot:
+            return await self._ballot(voter, number, objections, box.steps, box=box)
+
+        box = BallotBox(number, Steps(self._task, tell))
+        self._boxes.append(box)
+        return await box.collect(voters, ask, self._vote.policy.deadline_seconds)
+
+    async def _ballot(
+        self,
+        voter: Voter,
+        number: int,
+        objections: str | None,
+        steps: Steps,
+        *,
+        box: BallotBox | None = None,
+        within: timedelta | None = None,
+    ) -> CastBallot:
         """A voter that fails, is late or answers nonsense is absent: never a yes."""
         step = f"ballot/{voter}/{number}"
         question = AskRoleInput(
-            ref=self._steps.ref(step),
+            ref=steps.ref(step),
             state=TaskState.VOTING,
             role=voter,
             variant=number - 1,
@@ -91,17 +139,41 @@ class ConsensusRound:
             evidence=self._vote.evidence,
         )
         try:
-            answer = await self._steps.run(
+            answer = await steps.run(
                 MODEL,
                 LlmActivities.ask_role,
                 question,
                 step=step,
                 summary=f"{voter}, round {number}",
-                parks=if_unpaid,
-                within=timedelta(seconds=self._vote.policy.deadline_seconds),
+                # After the count nobody needs it any more.
+                parks=lambda error: if_unpaid(error) and not (box is not None and box.counted),
+                within=within,
             )
         except StepDiscarded:
             raise
         except StepFailed:
             return CastBallot(voter=voter, ballot=None)
         return CastBallot(voter=voter, ballot=answer.ballot)
+
+    async def _record(self, rounds: list[Explanation]) -> ConsensusResult:
+        """Write down the last round's explanation, and the ballots of every round, late ones too."""
+        workflow.set_current_details(rounds[-1].summary)
+        late = await wait_for_late(self._boxes)
+        explanation = rounds[-1].model_copy(update={"late": tuple(late)})
+        record = RecordVoteInput(
+            ref=self._steps.ref(f"vote/{self._vote.number}"),
+            explanation=explanation,
+            number=self._vote.number,
+            ballots=tuple(ballot for each in rounds for ballot in ballots_of(each, late)),
+        )
+        stored = await durable_step(
+            RECORD, VoteActivities.record_vote, record, step="record-vote", summary="store the explanation"
+        )
+        # Of a vote that was held again, as after a reset, what is on record counts.
+        told = stored if stored.outcome is not None else explanation
+        return ConsensusResult(
+            outcome=told.outcome or explanation.outcome,
+            explanation=stored.text,
+            summary=told.summary,
+            question=told.question,
+        )

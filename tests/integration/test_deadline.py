@@ -33,10 +33,12 @@ from schema.messages.steps import (
     Proof,
     ProveInput,
     ReadDecisionInput,
+    ReadRecordsInput,
     RecordVoteInput,
     StepRef,
     StoredText,
     StoreObjectionsInput,
+    VoterRecords,
 )
 from schema.messages.vote import Ballot, Choice, VotePolicy
 from tests.support.processes import until
@@ -116,6 +118,10 @@ class World:
             size_bytes=1, lines={},
         )  # fmt: skip
 
+    @activity.defn(name="read_voter_records")
+    async def read_voter_records(self, asked: ReadRecordsInput) -> VoterRecords:
+        return VoterRecords()
+
     @activity.defn(name="record_vote")
     async def record_vote(self, vote: RecordVoteInput) -> StoredText:
         return StoredText(text=TEXT)
@@ -148,7 +154,17 @@ class World:
 
     @property
     def activities(self) -> list[Callable[..., Any]]:
-        names = ("admit", "ask_role", "prove", "record_vote", "store_objections", "escalate", "read_decision", "finish")
+        names = (
+            "read_voter_records",
+            "admit",
+            "ask_role",
+            "prove",
+            "record_vote",
+            "store_objections",
+            "escalate",
+            "read_decision",
+            "finish",
+        )
         waiting = ("await_turn", "park", "read_letter", "yield_slot")
         asking = ("remind", "expire_decision")
         return [getattr(self, name) for name in names + waiting + asking]
