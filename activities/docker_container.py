@@ -27,6 +27,8 @@ CAPABILITIES = ["SETUID", "SETGID", "KILL"]
 HELLO_WITHIN = 30.0
 GRACE = 10.0
 """What the runner may take, over the job's own seconds, to write the files, to kill and to answer."""
+GUARDING = 25.0
+"""What guards or remedies may take before that."""
 ENDED_WITHIN = 5.0
 REMOVED_WITHIN = 10
 KILLED = 137
@@ -119,8 +121,9 @@ class Container:
 
     async def run(self, job: SandboxJob, capture: Capture) -> dict[str, Any]:
         """Give the one job and return the runner's answer; TimeoutError when even the runner is stuck."""
-        message = job.model_dump(mode="json", include={"files", "tests", "command", "limits", "control"})
-        async with asyncio.timeout(job.limits.seconds + GRACE):
+        message = job.model_dump(mode="json", exclude={"image"})
+        guarding = GUARDING if job.guards is not None or job.kind == "mend" else 0.0
+        async with asyncio.timeout(job.limits.seconds + guarding + GRACE):
             self._writer.write(frames.pack(message, frames.MAX_JOB))
             # A runner that dies while it is written to shows in what is read.
             with suppress(ConnectionError):

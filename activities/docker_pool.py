@@ -247,7 +247,10 @@ class DockerSandboxPool:
                 peak_memory_mb=answer.pop("peak_memory_mb"),
             )
             said = {"stdout": capture.text("stdout"), "stderr": capture.text("stderr") + answer.pop("stderr", "")}
-            return SandboxRun.model_validate({**answer, **said, "usage": usage, "isolation": container.isolation})
+            found = capture.findings(job)
+            return SandboxRun.model_validate(
+                {**answer, **said, **found, "usage": usage, "isolation": container.isolation}
+            )
         except (ValidationError, KeyError) as error:
             raise unavailable(f"the sandbox's answer is not of this version: {error}") from error
 

@@ -24,8 +24,9 @@ from schema.settings import Settings
 FOLDER = Path(__file__).parent
 INSIDE = (
     "bindings.py", "contrary.py", "control.py", "discovery.py", "doors.py", "expected.py", "frames.py",
-    "judge.py", "literals.py", "report_plugin.py", "runner.py", "standby.py", "supervisor.py", "witness.py",
-    "workspace.py",
+    "guarding.py", "judge.py", "literals.py", "report_plugin.py", "runner.py", "standby.py", "supervisor.py",
+    "witness.py", "workspace.py",
+    *(f"{folder}/{path.name}" for folder in ("guards", "remedies") for path in sorted((FOLDER / folder).glob("*.py"))),
 )  # fmt: skip
 BUILT_FROM = ("Dockerfile", "prepare.py", "requirements.lock", *INSIDE)
 ENTRY = "from deploy.sandbox.runner import main\n\nmain()\n"
@@ -130,6 +131,7 @@ def lay_out(context: Path, python: str, machine: str) -> None:
     package = context / "runner" / "deploy" / "sandbox"
     package.mkdir(parents=True)
     for name in INSIDE:
+        (package / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(FOLDER / name, package / name)
     for folder in (package, package.parent):
         (folder / "__init__.py").touch()

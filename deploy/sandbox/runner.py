@@ -6,6 +6,7 @@ It runs as root with SETUID, SETGID and KILL and nothing else; the candidate run
 import ctypes
 import errno
 import importlib
+import json
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deploy.sandbox import doors, frames, judge, standby, supervisor, workspace
+from deploy.sandbox import doors, frames, guarding, judge, standby, supervisor, workspace
 
 ENVIRONMENT = {
     "HOME": "/tmp",  # noqa: S108  (the sandbox's own tmpfs)
@@ -43,6 +44,8 @@ def main() -> None:
     children = {"pytest": standby.prepare(preload), "command": standby.prepare(lambda: None)}
     for child in children.values():
         child.wait()
+    # Nobody waits for this one: what it loads is there when a task's candidate comes, and others do without.
+    children["guards"] = standby.prepare(guarding.preload)
     frames.write(answer_output, {"hello": frames.PROTOCOL, "isolation": isolation}, frames.MAX_ANSWER)
     job = frames.read(job_input, frames.MAX_JOB)
     if job is not None:
@@ -58,6 +61,8 @@ def perform(
     job: dict[str, Any], job_input: int, isolation: str, children: dict[str, standby.Standby], tell: supervisor.Tell
 ) -> dict[str, Any]:
     """Run one job and say what became of it; what it wrote is told by `tell`."""
+    if job.get("kind") == "mend":
+        return mended(job, children)
     limits = standby.Limits.of(job["limits"], count_processes=isolation == "gvisor")
     if not job["command"]:
         return refusal(EXIT_USAGE, "there is no command")
@@ -75,6 +80,10 @@ def perform(
         where = f": {error.filename}" if error.filename else ""
         limit = "disk" if error.errno == errno.ENOSPC else None
         return refusal(1, f"the files can't be written: {error.strerror}{where}", limit)
+    if job.get("guards") is not None:
+        # On the files as they were sent, before anything of the candidate's has run.
+        found = guarding.inspect(children.pop("guards", None), job)
+        tell({frames.FINDINGS: json.dumps(found).encode()})
     work = command_work(job["command"]) if plan is None else pytest_work(plan)
     child = children.pop("command" if plan is None else "pytest").in_place_of(list(children.values()))
     ended = supervisor.supervise(child, work, limits, job_input, tell)
@@ -93,6 +102,13 @@ def perform(
         "cpu_seconds": ended.cpu_seconds,
         "peak_memory_mb": ended.peak_memory_mb,
     }
+
+
+def mended(job: dict[str, Any], children: dict[str, standby.Standby]) -> dict[str, Any]:
+    """The answer to a job that is not run but mended."""
+    told = guarding.mend(children.pop("guards", None), job)
+    answer = refusal(0 if told is not None else 1, "the remedies came to no end" if told is None else "")
+    return {**answer, "stderr": answer["stderr"] if told is None else "", "mended": told}
 
 
 def refusal(exit_code: int, reason: str, limit: str | None = None) -> dict[str, Any]:

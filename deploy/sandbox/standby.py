@@ -32,6 +32,7 @@ class Limits:
     Attributes:
         processes: the limit that the system is told; 0 leaves the count to the container.
         crowd: the limit of processes, whoever counts.
+        user: as whom the work is done.
     """
 
     seconds: float
@@ -39,6 +40,7 @@ class Limits:
     processes: int
     crowd: int
     disk: int
+    user: int = CANDIDATE
 
     @classmethod
     def of(cls, limits: dict[str, Any], *, count_processes: bool) -> "Limits":
@@ -110,15 +112,15 @@ def prepare(warm: Callable[[], None]) -> Standby:
 
 
 def drop(limits: Limits) -> None:
-    """Become the candidate, for good."""
+    """Become the candidate, or another user of that kind, for good."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits.disk, limits.disk))
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
     if limits.processes:
         resource.setrlimit(resource.RLIMIT_NPROC, (limits.processes, limits.processes))
     os.setgroups([])
-    os.setresgid(CANDIDATE, CANDIDATE, CANDIDATE)
-    os.setresuid(CANDIDATE, CANDIDATE, CANDIDATE)
+    os.setresgid(limits.user, limits.user, limits.user)
+    os.setresuid(limits.user, limits.user, limits.user)
     doors.close_calls()
 
 

@@ -30,6 +30,10 @@ class SandboxJob(Message):
 
     Attributes:
         control: not empty in a control run, whose changed tests have to fail with this token (docs/sandbox.md).
+        kind: `mend` runs nothing: remedies answer the `findings`, and only those after which the code does the same
+            where it is `gentle`.
+        guards: what the policy says of guards; None lets none look.
+        given: the files that the task brought: guards look at what is new or changed.
     """
 
     files: dict[WorkspacePath, str]
@@ -38,6 +42,11 @@ class SandboxJob(Message):
     limits: SandboxLimits = SandboxLimits()
     image: str = "default"
     control: str = ""
+    kind: Literal["run", "mend"] = "run"
+    guards: dict[GuardName, GuardPolicy] | None = None
+    given: dict[WorkspacePath, str] | None = None
+    findings: tuple["Finding", ...] = ()
+    gentle: bool = False
 
 
 class TestOutcome(Message):
@@ -72,11 +81,30 @@ class Finding(Message):
     fix: Literal["deterministic", "model", "none"] = "none"
 
 
+class Remedied(Message):
+    """A remedy that changed something, and in one sentence what and why."""
+
+    name: str
+    sentence: str
+
+
+class Mended(Message):
+    """What remedies made of a candidate: the changed files, whole."""
+
+    files: dict[WorkspacePath, str] = {}
+    remedies: tuple[Remedied, ...] = ()
+
+
 class SandboxRun(Message):
     """The result of a run. `limit` is the limit that ended it; such a run is never a pass.
 
     Attributes:
         isolation: that it really had; None where a submitter states a result that nobody here made.
+
+    Attributes:
+        findings: what the guards found, the gravest first.
+        weights: by guard, what all its findings weigh together: 1, 10 or 100 each by severity.
+        mended: of a job of that kind; None where the remedies came to no end.
     """
 
     exit_code: int
@@ -85,6 +113,8 @@ class SandboxRun(Message):
     stdout: str = ""
     stderr: str = ""
     findings: tuple[Finding, ...] = ()
+    weights: dict[str, int] = {}
+    mended: Mended | None = None
     usage: Usage = Usage()
     isolation: Isolation | None
 

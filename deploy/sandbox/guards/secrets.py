@@ -1,0 +1,96 @@
+"""The guard `secrets`: keys and passwords in clear text. It never repeats them. Standard library only."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+
+from deploy.sandbox.guards.material import HIGH, MEDIUM, Found, Material, lines_of
+
+MAX_LINE = 4_000
+PATTERNS = {
+    "private-key": (r"-----BEGIN (?:[A-Z]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----", "a private key"),
+    "aws-key": (r"\b(?:AKIA|ASIA|AGPA|AROA|AIPA|ANPA|ANVA)[0-9A-Z]{16}\b", "an AWS access key"),
+    "github-token": (r"\b(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{60,90})\b", "a GitHub token"),
+    "gitlab-token": (r"\bglpat-[A-Za-z0-9_-]{20,64}", "a GitLab token"),
+    "slack-token": (r"\bxox[abeoprs]-[A-Za-z0-9-]{10,250}", "a Slack token"),
+    "slack-webhook": (r"https://hooks\.slack\.com/services/T[A-Za-z0-9_/]{20,90}", "a Slack webhook"),
+    "google-key": (r"\bAIza[A-Za-z0-9_-]{35}", "a Google API key"),
+    "google-oauth": (r"\bya29\.[A-Za-z0-9_-]{20,500}", "a Google access token"),
+    "stripe-key": (r"\b(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,250}", "a Stripe key"),
+    "openai-key": (r"\bsk-(?:proj-|svcacct-|ant-[a-z0-9]+-)?[A-Za-z0-9_-]{32,250}", "an API key of a model provider"),
+    "npm-token": (r"\bnpm_[A-Za-z0-9]{36}\b", "a package registry's token"),
+    "package-token": (r"\bpypi-AgE[A-Za-z0-9_-]{50,500}", "a package registry's token"),
+    "sendgrid-key": (r"\bSG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}", "a SendGrid key"),
+    "azure-key": (r"AccountKey=[A-Za-z0-9+/]{80,90}={0,2}", "an Azure storage key"),
+    "jwt": (r"\beyJ[A-Za-z0-9_-]{8,2000}\.eyJ[A-Za-z0-9_-]{8,2000}\.[A-Za-z0-9_-]{16,1000}", "a signed token"),
+    "url-password": (r"\b[a-z][\w+.-]{1,20}://[^\s/:@'\"{}$<>%]{1,80}:[^\s/:@'\"{}$<>%]{3,80}@", "a URL's password"),
+}  # fmt: skip
+_COMPILED = {rule: (re.compile(pattern), said) for rule, (pattern, said) in PATTERNS.items()}
+_NAMED = re.compile(
+    r"""(?P<name>[A-Za-z0-9_.\-]{0,60}(?:passw(?:or)?d|passwd|passphrase|pwd|secret|api_?key|apikey|access_?key|auth_?token
+    |token|credentials?|private_?key|client_?secret)[A-Za-z0-9_]{0,30})
+    ["']?\]?\s*(?::\s*[A-Za-z_][\w.\[\] |]{0,40}?)?\s*(?:=(?!=)|:)
+    \s*[rbuf]{0,2}(?P<quote>["'])(?P<value>[^"'\n]{1,500})(?P=quote)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_LITERAL = re.compile(r"""(["'])([A-Za-z0-9+/_=\-]{24,500})\1""")
+_HARMLESS = re.compile(
+    r"(?i)^(?:x+|\*+|\.+|-+|_+|<.*>|\{.*\}|\$\{?.*|%\(?.*|(?:your|my|the|some|an?|example|sample|dummy|fake|test|changeme"
+    r"|change[-_ ]me|placeholder|redacted|none|null|true|false|todo|secret|token|password|passwd|api[-_]?key)"
+    r"(?:[-_ ].*)?|.*[\s(){}<>\[\]].*)$"
+)
+_NO_SECRET = re.compile(
+    r"(?i)(_(?:name|field|header|url|path|file|env|var|label|prefix|re|pattern|type|id)|^tokens?_?(?:re|type|kind)?)$"
+)
+ENTROPY = 4.2
+"""Bits a character: words and identifiers stay below, what a generator drew lies above."""
+
+
+class SecretsGuard:
+    """Known forms of keys, passwords assigned to literals, and literals that look drawn at random."""
+
+    name = "secrets"
+
+    def applies_to(self, path: str) -> bool:  # noqa: ARG002
+        return True
+
+    def run(self, material: Material) -> Iterator[Found]:
+        for path, text in material.changed.items():
+            kept = material.kept_lines(path)
+            for number, line in enumerate(lines_of(text), 1):
+                if line and line not in kept:
+                    # One finding a line: a key of a known form is assigned to something.
+                    found = next(_secrets(line), None)
+                    if found is not None:
+                        yield Found(found[0], found[1], path, number, f"{found[2]} stands in clear text")
+
+
+def _secrets(whole_line: str) -> Iterator[tuple[str, str, str]]:
+    for start in range(0, len(whole_line), MAX_LINE - 600):
+        line = whole_line[start : start + MAX_LINE]
+        for rule, (pattern, said) in _COMPILED.items():
+            if pattern.search(line):
+                yield rule, HIGH, said
+        for match in _NAMED.finditer(line):
+            if not _HARMLESS.match(match["value"]) and not _NO_SECRET.search(match["name"]) and len(match["value"]) > 3:
+                yield "password-literal", HIGH, "what its name calls a secret"
+        for match in _LITERAL.finditer(line):
+            if entropy(match[2]) > ENTROPY and _is_mixed(match[2]):
+                yield "random-literal", MEDIUM, "a literal that looks like a key"
+
+
+def entropy(text: str) -> float:
+    """Shannon's entropy in bits a character ("A Mathematical Theory of Communication", 1948)."""
+    counts = Counter(text)
+    return -sum(count / len(text) * math.log2(count / len(text)) for count in counts.values())
+
+
+def _is_mixed(text: str) -> bool:
+    """Letters of both cases and digits; an alphabet in order has that too, and is no secret."""
+    ordered = sum(ord(after) - ord(before) == 1 for before, after in pairwise(text))
+    kinds = (str.isupper, str.islower, str.isdigit)
+    return all(any(map(kind, text)) for kind in kinds) and ordered < len(text) / 2

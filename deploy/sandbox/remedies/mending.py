@@ -1,0 +1,134 @@
+"""Mends a candidate's files with every remedy that answers what was found. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from deploy.sandbox.guards.material import Material, is_python, is_test, lines_of, parsed
+from deploy.sandbox.guards.scope import PROTECTED, SUPPRESSION
+from deploy.sandbox.remedies.edits import Edit, Source, applied
+from deploy.sandbox.remedies.registry import REMEDIES, Finding, Remedy
+
+MAX_BYTES = 2 * 1024 * 1024
+MAX_FILES = 100
+
+
+def mend(material: Material, findings: Sequence[Finding], *, gentle: bool) -> dict[str, Any]:
+    """The changed files, and for each remedy that changed something what it did: `{files, remedies}`.
+
+    Tests, configuration of guards, suppression comments and what the task gave unchanged are left alone.
+
+    Args:
+        gentle: only remedies after which the code does the same.
+    """
+    remedies = [remedy for remedy in REMEDIES if remedy.gentle or not gentle]
+    files: dict[str, str] = {}
+    touched: dict[str, list[str]] = {}
+    for path, text in list(material.changed.items())[:MAX_FILES]:
+        if not may_be_mended(path, material):
+            continue
+        own = [finding for finding in findings if finding["file"] == path]
+        better, names = mend_file(text, own, remedies, list(material.files))
+        if better != text:
+            files[path] = better
+            for name in names:
+                touched.setdefault(name, []).append(path)
+    told = [
+        {"name": remedy.name, "sentence": f"Golden {remedy.why}: {_named(touched[remedy.name])}."}
+        for remedy in remedies if remedy.name in touched
+    ]  # fmt: skip
+    return {"files": files, "remedies": told}
+
+
+def may_be_mended(path: str, material: Material) -> bool:
+    protected = PROTECTED.fullmatch(PurePosixPath(path).name.lower())
+    return is_python(path) and not is_test(path) and path not in material.tests and not protected
+
+
+def mend_file(
+    text: str, findings: Sequence[Finding], remedies: Sequence[Remedy], files: Sequence[str]
+) -> tuple[str, list[str]]:
+    """A file after all remedies that answer its findings, and which of them changed it.
+
+    Those that know the places are made together, on the lines that the findings name. One that fails, or whose
+    result can't be read, changes nothing.
+    """
+    names: list[str] = []
+    placed = [remedy for remedy in remedies if remedy.changes is not None]
+    for remedy in remedies:
+        if remedy.changes is not None:
+            if placed:
+                text, changed_by = _mend_places(text, findings, placed)
+                names += changed_by
+                placed = []
+            continue
+        found = remedy.answers(findings)
+        if not found or remedy.apply is None:
+            continue
+        try:
+            better = remedy.apply(text, found, files)
+        except Exception:  # noqa: S112 - a remedy that fails is no remedy, and the others are tried
+            continue
+        if better != text and is_harmless(text, better):
+            names.append(remedy.name)
+            text = better
+    return text, names
+
+
+def _mend_places(text: str, findings: Sequence[Finding], remedies: Sequence[Remedy]) -> tuple[str, list[str]]:
+    if isinstance(parsed(text), Exception):
+        return text, []
+    source = Source.of(text)
+    edits: list[Edit] = []
+    names: list[str] = []
+    for remedy in remedies:
+        places = {(one["rule"], one["line"]) for one in remedy.answers(findings)}
+        if not places or remedy.changes is None:
+            continue
+        wanted = [
+            edit for change in remedy.changes(source)
+            if any((change.rule, line) in places for line in change.lines)
+            for edit in change.edits
+        ]  # fmt: skip
+        if wanted and is_harmless(text, applied(text, [*edits, *wanted])):
+            edits += wanted
+            names.append(remedy.name)
+    return applied(text, edits), names
+
+
+def is_harmless(before: str, after: str) -> bool:
+    """Whether the result can be read, and no comment that silences a guard has come or gone."""
+    readable = not isinstance(parsed(after), Exception)
+    return readable and len(after) <= MAX_BYTES and _silencing(before) == _silencing(after)
+
+
+def _silencing(text: str) -> Counter[str]:
+    return Counter(match.group().lower() for line in lines_of(text) for match in SUPPRESSION.finditer(line))
+
+
+def _named(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return f"{', '.join(paths[:3])}{more}"
+
+
+def report(material: Material, findings: Sequence[Finding], gentle: bool, descriptor: int) -> None:
+    """Tell what came of it on a descriptor, as JSON."""
+    rest = memoryview(json.dumps(mend(material, findings, gentle=gentle)).encode())
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def read_report(data: bytes) -> Mapping[str, Any] | None:
+    """What `report` told; None where it is nothing of that shape."""
+    try:
+        told = json.loads(data)
+        files = {str(path): text for path, text in told["files"].items() if isinstance(text, str)}
+        remedies = [{"name": str(one["name"]), "sentence": str(one["sentence"])} for one in told["remedies"]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return {"files": files, "remedies": remedies}
