@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from deploy.local import commands as stack_commands
-from gateway import cli_audit, cli_budget, cli_circuits, cli_dead_letters, cli_keys, cli_tasks
+from gateway import (
+    cli_approvals,
+    cli_audit,
+    cli_budget,
+    cli_circuits,
+    cli_dead_letters,
+    cli_keys,
+    cli_policy,
+    cli_tasks,
+    cli_weights,
+)
 from gateway.cli_settings import read_settings
 from gateway.cli_token import tokens
 from gateway.client import CliError, ExitCode
@@ -70,11 +80,15 @@ def gateway() -> None:
 cli_tasks.register(app)
 cli_circuits.register(app)
 cli_keys.register(app)
+cli_weights.register(app)
 app.add_typer(tokens, name="token")
 app.add_typer(database, name="db")
 app.add_typer(cli_audit.app, name="audit")
 app.add_typer(cli_dead_letters.app, name="dead-letters")
 app.add_typer(cli_budget.app, name="budget")
+app.add_typer(cli_policy.app, name="policy")
+app.add_typer(cli_approvals.app, name="approvals")
+app.add_typer(cli_approvals.learn, name="learn")
 stack_commands.register(app)
 
 

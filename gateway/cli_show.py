@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
+from gateway.cli_mended import show_mended
 from gateway.cli_view import CHOICE_STYLES, STATE_STYLES
 from gateway.terminal import clean, elide, line, plain, print_table
 from schema.messages.sandbox import TestOutcome
@@ -19,8 +20,8 @@ MIN_ID_WIDTH = 20
 OTHER_COLUMNS = len("  outcome  seconds")
 
 
-def show_result(screen: Console, result: TaskResult) -> None:
-    """Code, test report, votes and tokens of a final task."""
+def show_result(screen: Console, result: TaskResult, *, diffs: bool = False) -> None:
+    """Code, test report, findings and their fixes, votes and tokens of a final task."""
     state = result.state.value
     screen.print(plain(state, STATE_STYLES.get(state, "bold")), end="")
     screen.print(plain(f": {line(result.reason)}" if result.reason else ""))
@@ -28,8 +29,7 @@ def show_result(screen: Console, result: TaskResult) -> None:
         _show_file(screen, path, text)
     if result.tests:
         _show_tests(screen, result.tests)
-    for fix in result.fixes:
-        screen.print(plain(f"repaired in {fix.step}: {line(fix.sentence)}"), soft_wrap=True)
+    show_mended(screen, result, diffs=diffs)
     if result.consensus is not None:
         _show_consensus(screen, result.consensus)
     if result.tokens:

@@ -81,6 +81,10 @@ def _submit(file: str, path: str, *, watch: bool, key: str | None, as_json: bool
             raise
         told = (f"{line(file)}: {fault}" for fault in str(error).splitlines())
         raise CliError("\n".join(told), ExitCode.USAGE) from error
+    _follow(client, task, watch=watch, as_json=as_json)
+
+
+def _follow(client: GatewayClient, task: dict[str, Any], *, watch: bool, as_json: bool) -> None:
     if watch:
         raise typer.Exit(watch_task(client, task_path(task["task_id"]), as_json=as_json))
     if as_json:
@@ -96,15 +100,32 @@ def watch(task_id: TaskId, as_json: Json = False) -> None:
     raise typer.Exit(watch_task(GatewayClient(read_settings()), task_path(task_id), as_json=as_json))
 
 
-def result(task_id: TaskId, as_json: Json = False) -> None:
-    """Show the code, the test report, the votes and the tokens of a task that has ended."""
+def result(
+    task_id: TaskId,
+    diffs: Annotated[bool, typer.Option("--diff", help="Show what each fix changed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the code, the tests, what guards found and who mended it, the votes and the tokens of a task at its end."""
     found = GatewayClient(read_settings()).get(f"{task_path(task_id)}/result")
     told = TaskResult.model_validate_json(json.dumps(found))
     if as_json:
         print(json.dumps(found))
     else:
-        cli_show.show_result(console(), told)
+        cli_show.show_result(console(), told, diffs=diffs)
     raise typer.Exit(exit_code_of(told.state))
+
+
+def follow_up(
+    task_id: TaskId,
+    number: Annotated[int, typer.Argument(metavar="N", min=1, help="Which of those that `golden result` shows.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
+    key: Annotated[str | None, typer.Option("--key", help="Idempotency key: the same submits it once.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Submit a task that was suggested for what could not be fixed; it spends what its parent has left."""
+    client = GatewayClient(read_settings())
+    task = client.post_once(f"{task_path(task_id)}/follow-ups", {"number": number}, key or str(uuid7()))
+    _follow(client, task, watch=watch, as_json=as_json)
 
 
 def consensus(
@@ -184,6 +205,7 @@ def register(app: typer.Typer) -> None:
     for command in (submit, vote, watch, result, consensus, cancel, decide, truth):
         app.command()(command)
     app.command("tasks")(list_tasks)
+    app.command("follow-up")(follow_up)
 
 
 def _read_file(name: str) -> tuple[bytes, str]:

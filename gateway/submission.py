@@ -71,6 +71,11 @@ def check_image(call: Call, image: str) -> None:
 async def _submit(call: Call, submission: Submission) -> Response:
     check_image(call, submission.spec.image)
     view = await _accept(call, submission)
+    return await start(call, view)
+
+
+async def start(call: Call, view: TaskView) -> Response:
+    """Tell the engine of a task that is accepted, and answer with it."""
     if view.state is TaskState.SUBMITTED:
         starting = engine.start_task(call.services.temporal, view.task_id, view.tenant, view.title)
         await call.services.messenger.tell("start", view.task_id, starting)
@@ -85,16 +90,17 @@ async def _accept(call: Call, submission: Submission) -> TaskView:
             first = await claim_key(connection, call, route=submission.route, key=key, digest=digest, task_id=task_id)
         if first is None:
             await check_policy(connection, call.tenant, submission.spec.policy)
-            view = await _write(connection, call, submission, task_id)
+            view = await write_task(connection, call, submission.spec, task_id, kind=submission.kind)
         else:
             view = await read_task(connection, call, first)
         await record_act(connection, call, object=str(view.task_id), digest=digest, reason=REPEATED if first else None)
     return view
 
 
-async def _write(connection: AsyncConnection, call: Call, submission: Submission, task_id: UUID) -> TaskView:
+async def write_task(
+    connection: AsyncConnection, call: Call, spec: TaskSpec, task_id: UUID, *, kind: str, parent: UUID | None = None
+) -> TaskView:
     """The account, the text, the task and its first event, in one round trip."""
-    spec = submission.spec
     # Of the policy what was said: the rest is the tenant's, as it is when the task is admitted.
     said = {"policy": spec.policy.model_dump(mode="json", exclude_unset=True)}
     body = canonical_json(spec.model_dump(mode="json") | said)
@@ -105,7 +111,8 @@ async def _write(connection: AsyncConnection, call: Call, submission: Submission
         "digest": digest_of(body),
         "body": body,
         "title": spec.title,
-        "kind": submission.kind,
+        "kind": kind,
+        "parent": parent,
         "submitted_by": call.principal.sub,
         "budget_tokens": spec.budget_tokens,
         "data": {"at": started_at(connection).isoformat(), "state": TaskState.SUBMITTED.value},
@@ -127,6 +134,7 @@ def _accept_statement() -> ReturningInsert[Any]:
         title=bindparam("title", type_=tasks.c.title.type),
         spec=digest,
         kind=bindparam("kind", type_=Text()),
+        parent=bindparam("parent", type_=Uuid()),
         submitted_by=bindparam("submitted_by"),
         budget_tokens=bindparam("budget_tokens"),
         event_sequence=1,

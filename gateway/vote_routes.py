@@ -1,9 +1,9 @@
-"""The routes about votes: put a candidate to one, see why it came out so, and what turned out later."""
+"""The routes about votes and findings: why a vote came out so, what turned out later, what is left to mend."""
 
-from gateway import consensus, policies, submission, task_views, truths
+from gateway import consensus, follow_ups, policies, submission, task_views, truths, voters
 from gateway.authorisation import Permission
 from gateway.operations import KEY_HEADER, Operation
-from gateway.problems import KEY_REUSED, NO_VOTE, NOT_FOUND, TASK_NOT_FINAL
+from gateway.problems import BUDGET_EXHAUSTED, KEY_REUSED, NO_VOTE, NOT_FOUND, TASK_NOT_FINAL
 from schema.messages.candidate import VoteSpec
 from schema.messages.task import TaskView
 from schema.messages.vote import Explanation
@@ -67,5 +67,27 @@ OPERATIONS: tuple[Operation, ...] = (
         takes=policies.PolicyRequest,
         returns=policies.PolicyView,
         problems=(NOT_FOUND,),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/governance/voters",
+        permission=Permission.GOVERNANCE_READ,
+        handler=voters.show_voters,
+        action="governance.voters",
+        summary="Show the voters' records, and which weights they would propose",
+        returns=voters.VoterPage,
+    ),
+    Operation(
+        method="POST",
+        path=f"{TASK}/follow-ups",
+        permission=Permission.TASKS_SUBMIT,
+        handler=follow_ups.submit_follow_up,
+        action="tasks.follow-up",
+        summary="Submit a task that was suggested for what could not be fixed",
+        status=202,
+        takes=follow_ups.FollowUpRequest,
+        returns=TaskView,
+        headers=(KEY_HEADER,),
+        problems=(NOT_FOUND, TASK_NOT_FINAL, BUDGET_EXHAUSTED, KEY_REUSED),
     ),
 )
