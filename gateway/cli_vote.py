@@ -8,6 +8,7 @@ from rich.text import Text
 from gateway import consensus_words as words
 from gateway.cli_view import CHOICE_STYLES
 from gateway.terminal import line, plain
+from schema.explained import by_category
 from schema.messages.vote import Explanation, VoterAccount
 
 WIDTH = 80
@@ -65,7 +66,7 @@ def _show_voter(screen: Console, voter: VoterAccount, heaviest: int) -> None:
 
 
 def _show_objections(screen: Console, consensus: Explanation) -> None:
-    for category, found in words.objections_of(consensus).items():
+    for category, found in by_category(consensus).items():
         _show_list(screen, f"objections: {category}", tuple(words.objection_of(each) for each in found))
 
 

@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from gateway import consensus_words as words
 from gateway.terminal import line
+from schema.explained import by_category
 from schema.messages.vote import Explanation, VoterAccount
 
 WIDTH = 760
@@ -130,7 +131,7 @@ class _Picture:
         self._y += 8
 
     def _objections(self) -> None:
-        for category, found in words.objections_of(self._vote).items():
+        for category, found in by_category(self._vote).items():
             self._list(f"Objections: {category}", [words.objection_of(each) for each in found])
 
     def _list(self, title: str, lines: Iterable[str]) -> None:

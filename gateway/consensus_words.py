@@ -100,16 +100,6 @@ def late_of(late: Iterable[LateBallot]) -> tuple[str, ...]:
     )
 
 
-def objections_of(vote: Explanation) -> dict[str, list[CountedObjection]]:
-    """The objections by category, the most serious first, those that survive before those that don't."""
-    order = ("high", "medium", "low")
-    by_weight = sorted(vote.objections, key=lambda each: (not each.survives, order.index(each.objection.severity)))
-    grouped: dict[str, list[CountedObjection]] = {}
-    for counted in by_weight:
-        grouped.setdefault(counted.objection.category, []).append(counted)
-    return grouped
-
-
 def objection_of(counted: CountedObjection) -> str:
     """One objection without its category: how serious, where, by which evidence, and whether that bears it."""
     objection = counted.objection

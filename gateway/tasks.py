@@ -56,10 +56,10 @@ async def show_task(call: Call) -> Response:
 
 async def show_result(call: Call) -> Response:
     """What a final task came to."""
-    return Response(await _read_result(call), media_type="application/json")
+    return Response(await read_result(call), media_type="application/json")
 
 
-async def _read_result(call: Call) -> str:
+async def read_result(call: Call) -> str:
     """The JSON text of a `TaskResult`, as the worker stored it."""
     async with call.services.database.tenant(call.tenant) as connection:
         found = await connection.execute(

@@ -1,6 +1,6 @@
 """The routes about votes and findings: why a vote came out so, what turned out later, what is left to mend."""
 
-from gateway import consensus, follow_ups, policies, submission, task_views, truths, voters
+from gateway import consensus, findings, follow_ups, policies, submission, task_views, truths, voters
 from gateway.authorisation import Permission
 from gateway.operations import KEY_HEADER, Operation
 from gateway.problems import BUDGET_EXHAUSTED, KEY_REUSED, NO_VOTE, NOT_FOUND, TASK_NOT_FINAL
@@ -89,5 +89,15 @@ OPERATIONS: tuple[Operation, ...] = (
         returns=TaskView,
         headers=(KEY_HEADER,),
         problems=(NOT_FOUND, TASK_NOT_FINAL, BUDGET_EXHAUSTED, KEY_REUSED),
+    ),
+    Operation(
+        method="GET",
+        path=f"{TASK}/findings",
+        permission=Permission.TASKS_READ,
+        handler=findings.list_findings,
+        action="tasks.findings",
+        summary="List what the guards found and nobody mended",
+        returns=findings.FindingPage,
+        problems=(NOT_FOUND, TASK_NOT_FINAL),
     ),
 )

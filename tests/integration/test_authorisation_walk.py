@@ -34,6 +34,7 @@ ALLOWED = {
     "POST /v1/tasks/{task_id}/cancel": "aod",
     "POST /v1/tasks/{task_id}/decision": "ap",
     "POST /v1/tasks/{task_id}/truth": "aop",
+    "GET /v1/tasks/{task_id}/findings": "aodpv",
     "POST /v1/tasks/{task_id}/follow-ups": "ad",
     "GET /v1/policies/{tenant}": "aodpv",
     "PUT /v1/policies/{tenant}": "a",

@@ -24,7 +24,12 @@ from tests.support.paths import path_of
 
 Token = Callable[..., str]
 
-BODIES: dict[str, Any] = {"decision": {"decision": "accept", "reason": "x"}, "top-up": {"tokens": 1}}
+BODIES: dict[str, Any] = {
+    "decision": {"decision": "accept", "reason": "x"},
+    "truth": {"source": "tests", "good": True, "reason": "x"},
+    "follow-ups": {"number": 1},
+    "top-up": {"tokens": 1},
+}
 TASK_ROUTES = [(each.method, each.path) for each in OPERATIONS if "{task_id}" in each.path]
 
 

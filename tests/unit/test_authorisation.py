@@ -112,6 +112,7 @@ def test_the_routes_ask_for_the_permissions_of_the_design() -> None:
         ("POST", "/v1/tasks/{task_id}/cancel"): "tasks:cancel",
         ("POST", "/v1/tasks/{task_id}/decision"): "tasks:decide",
         ("POST", "/v1/tasks/{task_id}/truth"): "truths:write",
+        ("GET", "/v1/tasks/{task_id}/findings"): "tasks:read",
         ("POST", "/v1/tasks/{task_id}/follow-ups"): "tasks:submit",
         ("GET", "/v1/policies/{tenant}"): "governance:read",
         ("PUT", "/v1/policies/{tenant}"): "policies:write",
