@@ -36,6 +36,8 @@ def show_result(screen: Console, result: TaskResult, *, diffs: bool = False) -> 
         _show_tokens(screen, result.tokens)
     if result.isolation is not None:
         screen.print(plain(f"proven under {result.isolation}"))
+    elif result.tests or result.findings:
+        screen.print(plain("the evidence is as its submitter states it: nothing was run here"))
 
 
 def show_tasks(screen: Console, tasks: Iterable[TaskView]) -> None:

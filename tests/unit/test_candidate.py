@@ -1,17 +1,20 @@
 """What may be put to a vote by itself, and how a task's row tells a vote from a task."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.bodies import validate
+from gateway.bodies import parse_body, validate
 from gateway.problems import Problem
 from schema.messages.candidate import CandidateSpec, VoteSpec, spec_of
 from schema.messages.task import TaskSpec
 from schema.texts import canonical_json
 from tests.support.specs import spec
 
+ROOT = Path(__file__).parent.parent.parent
 TESTS = {"test_a.py": "def test_a(): pass"}
 REPORT = {"tests": [{"id": "test_a.py::test_a", "outcome": "passed"}]}
 FINDING = {"id": "lint/1", "guard": "lint", "rule": "F401", "severity": "low", "message": "unused", "file": "a.py"}
@@ -57,3 +60,11 @@ def test_a_vote_is_read_back_from_its_row_as_it_was_stored(fields: dict[str, Any
 
 def test_a_task_is_read_back_as_a_task() -> None:
     assert type(spec_of(json.dumps(spec("A task")))) is TaskSpec
+
+
+def test_the_example_is_the_one_of_the_documentation_and_can_be_voted_on() -> None:
+    example = (ROOT / "examples" / "votes" / "slugify.yaml").read_bytes()
+    told = (ROOT / "docs" / "tasks.md").read_text()
+    (shown,) = re.findall(r"```yaml\n(title: Is this.*?)```", told, re.DOTALL)
+
+    assert parse_body(example, "application/yaml", VoteSpec) == parse_body(shown.encode(), "application/yaml", VoteSpec)
