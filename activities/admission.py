@@ -52,4 +52,5 @@ class AdmissionActivities:
             deadline_seconds=spec.deadline_seconds,
             policy=spec.policy,
             given=isinstance(spec, CandidateSpec),
+            auto_fix=spec.auto_fix,
         )

@@ -8,8 +8,10 @@ import secrets
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from deploy.sandbox.guards import findings, looking, registry
+from deploy.sandbox.guards.material import Material
 from deploy.sandbox.judge import function_of
-from schema.messages.sandbox import SandboxJob, SandboxRun, Usage
+from schema.messages.sandbox import Finding, SandboxJob, SandboxRun, Usage
 
 if TYPE_CHECKING:
     from activities.sandbox_pool import SandboxPool
@@ -28,10 +30,27 @@ async def judge(pool: "SandboxPool", job: SandboxJob) -> SandboxRun:
     """
     run = await pool.run(job)
     if not run.passed:
-        return run
+        return with_test_findings(job, run)
     limits = job.limits.model_copy(update={"seconds": min(2 * job.limits.seconds, LONGEST)})
-    control = await pool.run(job.model_copy(update={"control": secrets.token_hex(8), "limits": limits}))
-    return confirmed(run, control)
+    changed = {"control": secrets.token_hex(8), "limits": limits, "guards": None, "given": None}
+    control = await pool.run(job.model_copy(update=changed))
+    return with_test_findings(job, confirmed(run, control))
+
+
+def with_test_findings(job: SandboxJob, run: SandboxRun) -> SandboxRun:
+    """A run whose guards looked, with what the guard of the tests says of it: only now are the outcomes final."""
+    if job.guards is None:
+        return run
+    material = Material(job.files, job.given or {}, job.tests, [test.model_dump() for test in run.tests])
+    policy = {str(name): said for name, said in job.guards.items()}
+    found = [finding for guard in registry.AFTER for finding in looking.look(guard, material, policy)]
+    told = findings.bounded([*(finding.model_dump() for finding in run.findings), *found])
+    return run.model_copy(
+        update={
+            "findings": tuple(map(Finding.model_validate, told)),
+            "weights": {**run.weights, **findings.weights(found)},
+        }
+    )
 
 
 def confirmed(run: SandboxRun, control: SandboxRun) -> SandboxRun:

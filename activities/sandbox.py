@@ -1,8 +1,9 @@
 """Runs in the sandbox: a task's acceptance tests against a candidate, and what a client runs by itself."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from activities.store import TaskStore
 
 HEARTBEAT_SECONDS = 0.5
+MAX_CITED = 60
+"""Findings whose ids a ballot may cite: each voter is asked with all of them, and so often they are in a history."""
 
 
 class SandboxActivities:
@@ -41,8 +44,15 @@ class SandboxActivities:
         if spec is None:
             return Proof.model_validate(opened.result)
         files = read_candidate(opened.candidate)
-        job = SandboxJob(files=files, tests=spec.tests, command=spec.command, image=spec.image)
-        run = await _with_heartbeat(self._pool, job)
+        job = SandboxJob(
+            files=files,
+            tests=spec.tests,
+            command=spec.command,
+            image=spec.image,
+            guards=spec.policy.guards if prove.guards is None else prove.guards,
+            given=spec.files,
+        )
+        run = await with_heartbeat(judge(self._pool, job))
         proof, report = proof_of(prove.candidate, files, run)
         number = int(prove.ref.step.rsplit("/", 1)[1])
         told = proof.model_dump(include={"passed", "tests_passed", "tests_failed", "limit", "size_bytes"})
@@ -71,7 +81,8 @@ class SandboxActivities:
         """
         from activities.executions import read_job, record_run
 
-        run = await _with_heartbeat(self._pool, await read_job(self._store.database, execution))
+        job = await read_job(self._store.database, execution)
+        run = await with_heartbeat(judge(self._pool, job))
         return await record_run(self._store.database, execution, run)
 
 
@@ -92,14 +103,19 @@ def proof_of(candidate: str, files: dict[str, str], run: SandboxRun) -> tuple[Pr
         isolation=run.isolation,
         size_bytes=sum(len(text.encode()) for text in files.values()),
         lines={path: len(text.splitlines()) for path, text in files.items()},
-        findings={finding.id: finding.severity for finding in run.findings},
+        findings={finding.id: finding.severity for finding in run.findings[:MAX_CITED]},
+        weights=run.weights,
+        mendable=sum(finding.fix == "deterministic" for finding in run.findings),
+        repairable=sum(
+            finding.fix != "none" and finding.severity != "low" and finding.guard != "tests" for finding in run.findings
+        ),
     )
     return proof, report
 
 
-async def _with_heartbeat(pool: "SandboxPool", job: SandboxJob) -> SandboxRun:
+async def with_heartbeat(run: Coroutine[Any, Any, SandboxRun]) -> SandboxRun:
     """Cancelling the activity cancels the run, and the pool ends its container before that is told."""
-    work = asyncio.create_task(judge(pool, job))
+    work = asyncio.create_task(run)
     try:
         while not work.done():
             activity.heartbeat()

@@ -1,5 +1,6 @@
 """Ends tasks in PostgreSQL: the result, the verdict, the slot and the hold, all or nothing."""
 
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, case, func, select, update
@@ -7,7 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.accounts import Accounts, lock_account
 from activities.answers import read_candidate
+from activities.fixes import fix_record, fix_views
+from activities.follow_ups import follow_up
 from activities.ledger import expire_calls
+from schema.audit import AuditRecord, append
 from schema.messages.sandbox import SandboxRun
 from schema.messages.steps import EscalateInput, FinishInput, HumanDecision, ReadDecisionInput
 from schema.messages.task import FINAL_STATES, RoleTokens, TaskResult, TaskState
@@ -59,15 +63,21 @@ class Verdicts:
         await expire_calls(connection, finish.tenant, finish.task_id)
         if finish.state is TaskState.CANCELLED and row.cancel_requested_by is not None:
             finish = finish.model_copy(update={"reason": f"cancelled by {row.cancel_requested_by}"})
-        await _end(connection, finish)
+        # As it is after the expiry, which charges what nobody knows the end of.
+        row = (await connection.execute(locked)).one()
+        records = await _end(connection, finish, row)
         await self._accounts.give_back(connection, finish.task_id)
+        if records:
+            await append(connection, finish.tenant, records)
         return True
 
 
-async def _end(connection: AsyncConnection, finish: FinishInput) -> None:
-    """The result, the state, what was left open, and the events that tell it."""
-    micro_usd = await connection.scalar(select(tasks.c.spent_micro_usd).where(tasks.c.task_id == finish.task_id))
-    result = await _result(connection, finish, micro_usd or 0)
+async def _end(connection: AsyncConnection, finish: FinishInput, row: Any) -> list[AuditRecord]:
+    """The result, the state, what was left open, and the events that tell it; what the audit log is to be told."""
+    result = await _result(connection, finish, row.spent_micro_usd)
+    records = [fix_record(finish.task_id, fix) for fix in result.fixes]
+    follow_ups, created = await follow_up(connection, row, finish.state, result)
+    result = result.model_copy(update={"follow_ups": follow_ups})
     reference = await put_text(connection, finish.tenant, result.model_dump_json())
     await connection.execute(
         update(tasks)
@@ -89,6 +99,7 @@ async def _end(connection: AsyncConnection, finish: FinishInput) -> None:
     verdict = {"state": finish.state.value, "reason": finish.reason, "summary": summary}
     await append_event(connection, finish.task_id, finish.tenant, "state", {"state": finish.state.value})
     await append_event(connection, finish.task_id, finish.tenant, "verdict", verdict)
+    return [*records, *created]
 
 
 async def _result(connection: AsyncConnection, finish: FinishInput, micro_usd: int) -> TaskResult:
@@ -107,7 +118,7 @@ async def _result(connection: AsyncConnection, finish: FinishInput, micro_usd: i
         files=read_candidate(candidate) if candidate is not None else {},
         tests=run.tests if run else (),
         findings=run.findings if run else (),
-        fixes=finish.fixes,
+        fixes=await fix_views(connection, finish.tenant, finish.fixes),
         consensus=Explanation.model_validate_json(explanation) if explanation is not None else None,
         prompts=prompts,
         tokens=tokens,

@@ -59,7 +59,7 @@ def _peer_hub(parts: Parts) -> Sequence[Callable[..., Any]]:
 
 
 def _sandbox(parts: Parts) -> Sequence[Callable[..., Any]]:
-    return (parts.sandbox.prove, parts.sandbox.run_in_sandbox, parts.sandbox.await_sandbox)
+    return (parts.sandbox.prove, parts.sandbox.run_in_sandbox, parts.sandbox.await_sandbox, parts.mending.mend)
 
 
 def _supervisor(parts: Parts) -> Sequence[Callable[..., Any]]:

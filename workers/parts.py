@@ -17,6 +17,7 @@ from activities.given import GivenActivities
 from activities.learning import LearningActivities
 from activities.ledger import Ledger
 from activities.llm import LlmActivities
+from activities.mending import MendingActivities
 from activities.models import Models
 from activities.parking import ParkingActivities
 from activities.reconcile import ReconcileActivities
@@ -46,6 +47,7 @@ class Parts:
     records: RecordActivities
     votes: VoteActivities
     sandbox: SandboxActivities
+    mending: MendingActivities
     reconcile: ReconcileActivities
     learning: LearningActivities
 
@@ -82,6 +84,7 @@ def compose(settings: Settings, client: Client) -> Parts:
         records=RecordActivities(verdicts),
         votes=VoteActivities(store),
         sandbox=SandboxActivities(store, pool),
+        mending=MendingActivities(store, pool),
         reconcile=ReconcileActivities(database, verdicts, client),
         learning=LearningActivities(
             database,

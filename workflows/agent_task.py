@@ -30,20 +30,22 @@ with workflow.unsafe.imports_passed_through():
         ConsensusInput,
         ConsensusResult,
         FinishInput,
+        KeptFix,
         Proof,
         ProveInput,
         ReadGivenInput,
     )
-    from schema.messages.task import FixView, TaskState
+    from schema.messages.task import TaskState
     from schema.messages.vote import Evidence, VotePolicy
 
 from workflows.asking import Wakes, ask_person
 from workflows.choosing import best_of, verdict_on_tests
 from workflows.consensus_round import ConsensusRound
 from workflows.kinds import MODEL, RECORD, SANDBOX, WAIT
-from workflows.parking import Parks, Standing, StepDiscarded, Steps, always, never, unless_invalid
+from workflows.parking import Parks, Standing, StepDiscarded, Steps, always, never
+from workflows.repairing import Repairs
 from workflows.steps import StepFailed, durable_step
-from workflows.telling import enter, fix_view
+from workflows.telling import enter
 
 CANCEL_SECONDS = 30
 TASK_GONE = "TaskGone"
@@ -57,7 +59,7 @@ class Verdict:
     reason: str | None = None
     proof: Proof | None = None
     explanation: str | None = None
-    fixes: tuple[FixView, ...] = ()
+    fixes: tuple[KeptFix, ...] = ()
 
 
 @workflow.defn(name="AgentTask")
@@ -157,7 +159,8 @@ class AgentTask:
         self._plan = (await self._ask(self._question("plan", TaskState.PLANNING), "architect: plan")).response
         enter(TaskState.DEVELOPING)
         best = await self._best_candidate(admission.candidates)
-        best, fixes = await self._repair(best, admission.repair_rounds)
+        repairs = Repairs(self._steps, admission, self._plan, best, self._ask, self._prove)
+        best, fixes = await repairs.run()
         if not best.passed:
             return Verdict(TaskState.REJECTED, verdict_on_tests(best), best, fixes=fixes)
         return replace(await self._vote(admission, best), fixes=fixes)
@@ -194,38 +197,6 @@ class AgentTask:
             raise
         except StepFailed as failed:
             self._lost.append(failed)
-            return None
-
-    async def _repair(self, best: Proof, rounds: int) -> tuple[Proof, tuple[FixView, ...]]:
-        """Show the best candidate's failures to the developer, until it passes or the rounds are spent."""
-        fixes: list[FixView] = []
-        for number in range(1, rounds + 1):
-            if best.passed:
-                break
-            enter(TaskState.REPAIRING)
-            step = f"repair/{number}"
-            question = self._question(
-                step, TaskState.REPAIRING, plan=self._plan, candidate=best.candidate, report=best.report, variant=number
-            )
-            proof = await self._try_repair(question, number, best)
-            if proof is None:
-                continue
-            if best_of([best, proof]) is proof:
-                fixes.append(fix_view(step, best, proof))
-                best = proof
-        return best, tuple(fixes)
-
-    async def _try_repair(self, question: AskRoleInput, number: int, best: Proof) -> Proof | None:
-        """One repair, proven; None if its answers were no use or changed nothing."""
-        try:
-            candidate = (await self._ask(question, f"developer, repair {number}", parks=unless_invalid)).response
-            if candidate == best.candidate:
-                return None
-            step = f"prove-repair/{number}"
-            return await self._prove(candidate, step, TaskState.REPAIRING, f"tests of repair {number}")
-        except StepDiscarded:
-            raise
-        except StepFailed:
             return None
 
     async def _vote(self, admission: Admission, best: Proof) -> Verdict:
@@ -320,7 +291,8 @@ class AgentTask:
     async def _prove(self, candidate: str, step: str, state: TaskState, summary: str, parks: Parks = always) -> Proof:
         if state is TaskState.PROVING:
             enter(state)
-        prove = ProveInput(ref=self._steps.ref(step), state=state, candidate=candidate)
+        guards = self._admission.policy.guards if self._admission else None
+        prove = ProveInput(ref=self._steps.ref(step), state=state, candidate=candidate, guards=guards)
         return await self._steps.run(
             SANDBOX, SandboxActivities.prove, prove, step=step, summary=summary, parks=parks, task_queue=SANDBOX_QUEUE
         )

@@ -1,20 +1,56 @@
-"""Which of several proven candidates goes on."""
+"""Which of several proven candidates goes on, and whether a repaired one may stand in for another."""
 
 from collections.abc import Iterable
 
 from schema.messages.steps import Proof
+from schema.messages.task import AutoFix
+
+BLINDED = frozenset({"lint", "security", "dependencies"})
+"""Guards that see nothing in a file which Python can't read: what they find once it can be read was there before."""
 
 
 def best_of(proofs: Iterable[Proof | None]) -> Proof | None:
-    """The candidate that passed, else with the most tests passed, then the smallest, then the first.
+    """The candidate that passed, else with the most tests passed, then with the least findings, then the smallest,
+    then the first.
 
     None among `proofs` is a lost candidate.
     """
     return min((proof for proof in proofs if proof is not None), key=_order, default=None)
 
 
-def _order(proof: Proof) -> tuple[bool, int, int]:
-    return (not proof.passed, -proof.tests_passed, proof.size_bytes)
+def wants_model(best: Proof, auto_fix: AutoFix) -> bool:
+    """Whether the developer is shown what is left: tests fail, or findings of weight can be repaired."""
+    return auto_fix.model and (not best.passed or best.repairable > 0)
+
+
+def is_worse(before: Proof, after: Proof) -> bool:
+    """Whether anything is worse: fewer tests pass, more fail, or what one guard finds weighs more."""
+    if after.tests_passed < before.tests_passed or after.tests_failed > before.tests_failed:
+        return True
+    if before.passed and not after.passed:
+        return True
+    readable_now = after.weights.get("syntax", 0) < before.weights.get("syntax", 0)
+    return any(
+        weight > before.weights.get(guard, 0)
+        for guard, weight in after.weights.items()
+        if not (readable_now and guard in BLINDED)
+    )
+
+
+def mends(before: Proof, after: Proof) -> bool:
+    """Whether a repaired candidate takes the place of the one before: something is better, and nothing is worse."""
+    if is_worse(before, after):
+        return False
+    readable_now = after.weights.get("syntax", 0) < before.weights.get("syntax", 0)
+    return after.tests_passed > before.tests_passed or readable_now or _weight(after) < _weight(before)
+
+
+def _weight(proof: Proof) -> int:
+    return sum(proof.weights.values())
+
+
+def _order(proof: Proof) -> tuple[bool, int, int, int]:
+    return (not proof.passed, -proof.tests_passed, _weight(proof), proof.size_bytes)
 
 
 def verdict_on_tests(best: Proof) -> str:

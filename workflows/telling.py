@@ -4,8 +4,10 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from schema.engine import GOLDEN_STATE
-    from schema.messages.steps import Proof
-    from schema.messages.task import FixView, TaskState
+    from schema.messages.steps import MendResult, Proof
+    from schema.messages.task import TaskState
+
+MAX_SENTENCE = 1_000
 
 
 def enter(state: TaskState) -> None:
@@ -33,12 +35,19 @@ _DETAILS = {
 }
 
 
-def fix_view(step: str, before: Proof, after: Proof) -> FixView:
-    """What a repair mended, in one sentence."""
+def model_sentence(before: Proof, after: Proof) -> str:
+    """What a developer's repair mended, in one sentence."""
     total = after.tests_passed + after.tests_failed
-    return FixView(
-        step=step,
-        kind="model",
-        sentence=f"The developer rewrote the candidate from its failing tests: {before.tests_passed} of {total} passed "
-        f"before, {after.tests_passed} after.",
+    if before.passed:
+        found, left = len(before.findings), len(after.findings)
+        return f"The developer rewrote the candidate from what guards found: {found} findings before, {left} after."
+    return (
+        f"The developer rewrote the candidate from its failing tests: {before.tests_passed} of {total} passed "
+        f"before, {after.tests_passed} after."
     )
+
+
+def tool_sentence(mended: MendResult) -> str:
+    """What the remedies did and why, in one sentence."""
+    told = "; ".join(remedy.sentence for remedy in mended.remedies) or "mended the candidate"
+    return f"Golden {told[:MAX_SENTENCE]}."

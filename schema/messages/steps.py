@@ -6,8 +6,8 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from schema.messages.base import Message, Tenant, TextRef
-from schema.messages.sandbox import Isolation, Limit, Severity
-from schema.messages.task import FixView, TaskState
+from schema.messages.sandbox import GuardName, GuardPolicy, Isolation, Limit, Remedied, Severity
+from schema.messages.task import AutoFix, FixView, TaskState
 from schema.messages.vote import Ballot, Choice, Evidence, Explanation, VoteOutcome, VotePolicy, Voter, VoterRecord
 
 Role = Literal["architect", "developer", "reviewer", "security", "tester"]
@@ -34,6 +34,7 @@ class Admission(Message):
 
     Attributes:
         given: it is a vote by itself, whose candidate is there.
+        auto_fix: what is done about findings.
     """
 
     title: str
@@ -42,6 +43,7 @@ class Admission(Message):
     deadline_seconds: int
     policy: VotePolicy
     given: bool = False
+    auto_fix: AutoFix = AutoFix()
 
 
 class ReadGivenInput(Message):
@@ -82,11 +84,38 @@ class AskRoleResult(Message):
 
 
 class ProveInput(Message):
-    """Runs the task's acceptance tests against a candidate in the sandbox."""
+    """Runs the task's acceptance tests against a candidate in the sandbox, and has the guards look at it.
+
+    Attributes:
+        guards: the policy of the guards; None is the one that was submitted.
+    """
 
     ref: StepRef
     state: TaskState
     candidate: TextRef
+    guards: dict[GuardName, GuardPolicy] | None = None
+
+
+class MendInput(Message):
+    """Has the remedies answer what the guards found in a candidate.
+
+    Attributes:
+        report: the report of the candidate's proof, with its findings.
+        gentle: only remedies after which the code does the same.
+    """
+
+    ref: StepRef
+    state: TaskState
+    candidate: TextRef
+    report: TextRef
+    gentle: bool = False
+
+
+class MendResult(Message):
+    """What the remedies made of a candidate; None where nothing changed."""
+
+    candidate: TextRef | None = None
+    remedies: tuple[Remedied, ...] = ()
 
 
 class Proof(Message):
@@ -96,6 +125,10 @@ class Proof(Message):
         passed: every expected test ran and passed and no limit was hit.
         size_bytes: of the candidate's files, to prefer the smaller of two equals.
         lines: number of lines by path of the candidate's files.
+        findings: severity by id, of the gravest.
+        weights: by guard, what its findings weigh together.
+        mendable: findings that a remedy may answer.
+        repairable: findings of severity medium and more that a remedy or a model may answer, beside failing tests.
     """
 
     candidate: TextRef
@@ -108,6 +141,9 @@ class Proof(Message):
     size_bytes: int
     lines: dict[str, int]
     findings: dict[str, Severity] = {}
+    weights: dict[str, int] = {}
+    mendable: int = 0
+    repairable: int = 0
 
 
 class Given(Message):
@@ -232,6 +268,16 @@ class HumanDecision(Message):
     actor: str = ""
 
 
+class KeptFix(FixView):
+    """A repair that was kept, by the candidates and the reports before and after it: the diff is made of them where
+    the task ends, so that histories stay small."""
+
+    before: TextRef | None = None
+    after: TextRef | None = None
+    report_before: TextRef | None = None
+    report_after: TextRef | None = None
+
+
 class FinishInput(Message):
     """Ends a task: its result, its verdict event, and the release of its slot and hold, in one transaction."""
 
@@ -242,7 +288,7 @@ class FinishInput(Message):
     candidate: TextRef | None = None
     report: TextRef | None = None
     explanation: TextRef | None = None
-    fixes: tuple[FixView, ...] = ()
+    fixes: tuple[KeptFix, ...] = ()
 
 
 LetterKind = Literal["model", "sandbox", "budget", "price", "vote", "poison", "internal"]

@@ -261,11 +261,17 @@ class FixView(Message):
 
 
 class FollowUp(Message):
-    """A task for what could not be fixed: suggested, or created with what its parent left of its budget."""
+    """A task for what could not be fixed: suggested, or created with what its parent left of its budget.
+
+    Attributes:
+        task_id: None of one that is only suggested.
+        reason: why it was not created although that was asked for.
+    """
 
     title: str
     finding: Finding
     task_id: UUID | None = None
+    reason: str = ""
 
 
 class RoleTokens(Message):

@@ -17,6 +17,8 @@ class TestsGuard:
         return True
 
     def run(self, material: Material) -> Iterator[Found]:
+        if not material.outcomes:
+            yield Found("no-report", HIGH, "", 0, "no test reported anything", MODEL)
         for test in material.outcomes:
             if test["outcome"] != "passed":
                 file = test["id"].split("::")[0] if "::" in test["id"] else ""

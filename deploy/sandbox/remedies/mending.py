@@ -39,7 +39,7 @@ def mend(material: Material, findings: Sequence[Finding], *, gentle: bool) -> di
             for name in names:
                 touched.setdefault(name, []).append(path)
     told = [
-        {"name": remedy.name, "sentence": f"Golden {remedy.why}: {_named(touched[remedy.name])}."}
+        {"name": remedy.name, "sentence": f"{remedy.why} ({_named(touched[remedy.name])})"}
         for remedy in remedies if remedy.name in touched
     ]  # fmt: skip
     return {"files": files, "remedies": told}
