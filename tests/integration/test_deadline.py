@@ -19,12 +19,13 @@ from temporalio.worker import Worker
 from activities.escalations import NOBODY
 from activities.failures import FailureInterceptor
 from schema.engine import ORCHESTRATOR_QUEUE, PEER_HUB_QUEUE, SANDBOX_QUEUE, SEARCH_ATTRIBUTES
-from schema.errors import BudgetExhausted, NotAdmitted, NotYet, PriceUnknown, RouteClosed
+from schema.errors import BudgetExhausted, ModelUnavailable, NotAdmitted, NotYet, PriceUnknown, RouteClosed
 from schema.messages.steps import (
     Admission,
     AgentTaskInput,
     AskRoleInput,
     AskRoleResult,
+    ConsensusInput,
     EscalateInput,
     FinishInput,
     HumanDecision,
@@ -34,13 +35,14 @@ from schema.messages.steps import (
     ProveInput,
     ReadDecisionInput,
     ReadRecordsInput,
+    RecordedVote,
     RecordVoteInput,
     StepRef,
     StoredText,
     StoreObjectionsInput,
     VoterRecords,
 )
-from schema.messages.vote import Ballot, Choice, VotePolicy
+from schema.messages.vote import Ballot, Choice, Evidence, Explanation, VotePolicy
 from tests.support.processes import until
 from workers.provision import add_search_attributes
 from workflows.agent_task import AgentTask
@@ -63,6 +65,9 @@ class World:
         self.closed = 0
         self.reminded = 0
         self.spent = ""
+        self.slow: dict[str, int] = {}
+        self.recorded: list[RecordVoteInput] = []
+        self.first: RecordedVote | None = None
         self.parked: list[ParkInput] = []
         self.asked: list[AskRoleInput] = []
         self.letter = LetterDecision()
@@ -90,7 +95,11 @@ class World:
             raise BudgetExhausted("spent")
         if self.closed:
             raise RouteClosed("open")
-        ballot = Ballot(choice=self.choice, confidence=1, rationale="") if ask.evidence else None
+        slow = self.slow.get(ask.ref.step, 0)
+        if activity.info().attempt <= slow:
+            # Time is only skipped while nothing runs.
+            raise ModelUnavailable("slow", retry_after=60)
+        ballot = Ballot(choice=self.choice, confidence=1, rationale="", evidence=("tests",)) if ask.evidence else None
         return AskRoleResult(response=TEXT, ballot=ballot)
 
     @activity.defn(name="await_turn")
@@ -123,8 +132,9 @@ class World:
         return VoterRecords()
 
     @activity.defn(name="record_vote")
-    async def record_vote(self, vote: RecordVoteInput) -> StoredText:
-        return StoredText(text=TEXT)
+    async def record_vote(self, vote: RecordVoteInput) -> RecordedVote:
+        self.recorded.append(vote)
+        return self.first or RecordedVote(text=TEXT)
 
     @activity.defn(name="store_objections")
     async def store_objections(self, objections: StoreObjectionsInput) -> StoredText:
@@ -168,6 +178,14 @@ class World:
         waiting = ("await_turn", "park", "read_letter", "yield_slot")
         asking = ("remind", "expire_decision")
         return [getattr(self, name) for name in names + waiting + asking]
+
+
+def vote_of(**policy: Any) -> ConsensusInput:
+    """A vote by itself on a candidate that passed its one test."""
+    return ConsensusInput(
+        task_id=TASK.task_id, tenant=TASK.tenant, number=1, policy=VotePolicy(**policy),
+        evidence=Evidence(tests_passed=1, tests_failed=0), candidate=TEXT, report=TEXT,
+    )  # fmt: skip
 
 
 START_ATTEMPTS = 5
@@ -219,6 +237,27 @@ async def started(
             task_queue=ORCHESTRATOR_QUEUE,
             execution_timeout=timedelta(days=30),
         )
+
+
+async def hold(environment: WorkflowEnvironment, world: World, vote: ConsensusInput) -> Explanation:
+    """The explanation of a vote that was held in a world."""
+    async with Worker(
+        environment.client,
+        task_queue=PEER_HUB_QUEUE,
+        workflows=[ConsensusRound],
+        activities=world.activities,
+        interceptors=[FailureInterceptor()],
+    ):
+        handle = await environment.client.start_workflow(
+            ConsensusRound.run, vote, id=f"vote/{uuid4()}", task_queue=PEER_HUB_QUEUE
+        )
+        # Only this skips time.
+        await handle.result()
+    return world.recorded[-1].explanation
+
+
+def rows_of(world: World, voter: str) -> list[tuple[int, str, bool]]:
+    return [(row.round, row.choice, row.late) for row in world.recorded[-1].ballots if row.voter == voter]
 
 
 async def test_time_in_the_queue_costs_nothing_of_a_deadline_of_seconds(environment: WorkflowEnvironment) -> None:
@@ -310,3 +349,60 @@ async def test_a_discarded_step_fails_its_task_with_the_reason(environment: Work
         assert await handle.result() == "failed"
     assert world.finished[0].reason is not None
     assert "was discarded by ann; it had failed with BudgetExhausted" in world.finished[0].reason
+
+
+async def test_a_ballot_that_comes_a_second_after_the_count_is_kept_and_counts_for_nothing(
+    environment: WorkflowEnvironment,
+) -> None:
+    world = World()
+    world.slow = {"ballot/security/1": 1}
+    explanation = await hold(environment, world, vote_of(deadline_seconds=59))
+    choices = {account.role: (account.choice, account.effective_weight) for account in explanation.voters}
+    assert choices["security"] == ("absent", 0)
+    assert choices["reviewer"] == ("approve", 3000)
+    assert [(late.voter, late.choice, late.round) for late in explanation.late] == [("security", "approve", 1)]
+    assert rows_of(world, "security") == [(1, "approve", True)]
+    assert len(world.recorded[-1].ballots) == 4
+
+
+async def test_a_ballot_that_comes_a_second_before_the_deadline_counts(environment: WorkflowEnvironment) -> None:
+    world = World()
+    world.slow = {"ballot/security/1": 1}
+    explanation = await hold(environment, world, vote_of(deadline_seconds=61))
+    assert [account.choice for account in explanation.voters] == ["approve"] * 4
+    assert explanation.late == ()
+
+
+async def test_a_ballot_that_never_comes_holds_nothing_up_and_is_ended(environment: WorkflowEnvironment) -> None:
+    world = World()
+    world.slow = {"ballot/security/1": 4}
+    explanation = await hold(environment, world, vote_of(deadline_seconds=30))
+    assert explanation.outcome == "approved"
+    assert explanation.late == ()
+    assert rows_of(world, "security") == [(1, "absent", False)]
+    assert [ask.ref.step for ask in world.asked].count("ballot/security/1") == 1
+
+
+async def test_a_ballot_of_round_1_that_comes_in_round_2_is_late_and_both_are_rows(
+    environment: WorkflowEnvironment,
+) -> None:
+    world = World(choice="abstain")
+    # Round 1 ends at 50 seconds; round 2 waits until its own clock is at 50, as one of its ballots never comes.
+    world.slow = {"ballot/security/1": 1, "ballot/tester/2": 4}
+    explanation = await hold(environment, world, vote_of(deadline_seconds=50))
+    assert (explanation.round, explanation.round_one_outcome, explanation.outcome) == (2, "undecided", "undecided")
+    assert [(late.voter, late.round) for late in explanation.late] == [("security", 1)]
+    assert rows_of(world, "security") == [(1, "abstain", True), (2, "abstain", False)]
+    assert rows_of(world, "tester") == [(1, "abstain", False), (2, "absent", False)]
+
+
+async def test_what_was_recorded_of_a_vote_first_is_what_it_came_to(environment: WorkflowEnvironment) -> None:
+    world = World()
+    world.first = RecordedVote(text=TEXT, outcome="rejected", summary="as it was before the reset")
+    async with Worker(
+        environment.client, task_queue=PEER_HUB_QUEUE, workflows=[ConsensusRound], activities=world.activities
+    ):
+        result = await environment.client.execute_workflow(
+            ConsensusRound.run, vote_of(), id=f"vote/{uuid4()}", task_queue=PEER_HUB_QUEUE
+        )
+    assert (result.outcome, result.summary) == ("rejected", "as it was before the reset")
