@@ -82,7 +82,8 @@ def _follow_up(result: TaskResult, number: int, follow_up: FollowUp) -> str:
         if follow_up.task_id is None
         else f"submitted: golden watch {follow_up.task_id}"
     )
-    return f"  {number}. {line(follow_up.title)}\n     {then}"
+    why = f" ({line(follow_up.reason)})" if follow_up.reason else ""
+    return f"  {number}. {line(follow_up.title)}{why}\n     {then}"
 
 
 def _heading(screen: Console, text: str) -> None:

@@ -9,24 +9,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
+from activities.follow_ups import SMALLEST_BUDGET, task_of
 from gateway.audit import record_act
-from gateway.bodies import validate
 from gateway.idempotency import claim_key
 from gateway.problems import BUDGET_EXHAUSTED, RETRY_SECONDS, TASK_NOT_FINAL, Problem, invalid, not_found
 from gateway.services import Call
 from gateway.submission import REPEATED, start, write_task
 from gateway.task_views import read_task
-from gateway.terminal import line
 from schema.audit import payload_digest
 from schema.messages.base import Message
 from schema.messages.candidate import CandidateSpec, spec_of
-from schema.messages.sandbox import Finding
-from schema.messages.task import FollowUp, TaskResult, TaskSpec, TaskState, TaskView
+from schema.messages.task import TaskResult, TaskState, TaskView
 from schema.tables import tasks
 from schema.texts import get_text
 
 ROUTE = "POST /v1/tasks/{task_id}/follow-ups"
-LEAST_TOKENS = 1_000
 
 
 class FollowUpRequest(Message):
@@ -55,32 +52,6 @@ async def submit_follow_up(call: Call) -> Response:
     return await start(call, view)
 
 
-def task_for(follow_up: FollowUp, parent: TaskSpec, files: dict[str, str], budget_tokens: int) -> TaskSpec:
-    """The task that mends one finding in what its parent came to, judged by its parent's tests.
-
-    Raises:
-        Problem: 422, what the parent came to is not what a task may bring.
-    """
-    body = parent.model_dump(mode="json")
-    changes = {
-        "title": line(follow_up.title)[:200],
-        "instructions": _instructions(follow_up.finding, parent),
-        "files": files,
-        "budget_tokens": budget_tokens,
-        # What it leaves is told, and not followed up without end.
-        "auto_fix": {**body["auto_fix"], "follow_up": "off"},
-    }
-    return validate({**body, **changes}, TaskSpec)
-
-
-def _instructions(finding: Finding, parent: TaskSpec) -> str:
-    where = f" in {finding.file}" + (f", line {finding.line}" if finding.line else "") if finding.file else ""
-    found = f"Mend what the guard {finding.guard} found{where} ({finding.rule}): {line(finding.message)}"
-    return f"{found}\n\nChange nothing else. The code does this, and has to go on doing it:\n\n{parent.instructions}"[
-        :20_000
-    ]
-
-
 async def _lock(connection: AsyncConnection, call: Call) -> Row[Any]:
     """The parent, locked, so that what is left of its budget is given once."""
     found = await connection.execute(
@@ -106,7 +77,9 @@ async def _write(
     follow_up = result.follow_ups[request.number - 1]
     if follow_up.task_id is not None:
         raise invalid([("number", f"is submitted already, as task {follow_up.task_id}")])
-    task = task_for(follow_up, spec, result.files, await _left(connection, parent))
+    task = task_of(spec, follow_up.finding, result.files, await _left(connection, parent))
+    if task is None:
+        raise invalid([("number", "can't be a task: the candidate's files are none that a task may have")])
     return await write_task(connection, call, task, child, kind="task", parent=call.task_id)
 
 
@@ -124,7 +97,9 @@ async def _left(connection: AsyncConnection, parent: Row[Any]) -> int:
         )
     )
     left = int(parent.budget_tokens - parent.spent_tokens - (given or 0))
-    if left < LEAST_TOKENS:
+    if left < SMALLEST_BUDGET:
         remedy = "submit a task of its own, with a budget of its own"
-        raise Problem(BUDGET_EXHAUSTED, f"the task has {max(0, left):,} tokens left; a task needs 1,000: {remedy}")
+        raise Problem(
+            BUDGET_EXHAUSTED, f"the task has {max(0, left):,} tokens left; a task needs {SMALLEST_BUDGET:,}: {remedy}"
+        )
     return left

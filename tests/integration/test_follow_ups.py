@@ -16,7 +16,7 @@ from tests.support.http import client, problem, set_task, submit, tenant_name
 Token = Callable[..., str]
 
 FINDING = {"id": "security/1", "guard": "security", "rule": "B602", "severity": "high", "message": "shell=True"}
-FOLLOW_UP = {"title": "Mend B602 in add.py", "finding": {**FINDING, "file": "add.py", "line": 3}}
+FOLLOW_UP = {"title": "Follow-up: security B602", "finding": {**FINDING, "file": "add.py", "line": 3}}
 
 
 async def end(database: Database, task: dict[str, Any], **values: Any) -> None:
@@ -45,14 +45,18 @@ async def test_a_suggestion_becomes_a_task_with_its_parents_tests_and_what_is_le
         first, again = [await http.post(path, json={"number": 1}) for _ in range(2)]
 
     child = first.json()
-    assert (first.status_code, child["parent"], child["title"]) == (202, parent["task_id"], "Mend B602 in add.py")
+    assert (first.status_code, child["parent"], child["title"]) == (
+        202,
+        parent["task_id"],
+        "Follow-up: security B602 in add.py, line 3",
+    )
     assert again.json()["task_id"] == child["task_id"]
     async with database.tenant(tenant) as connection:
         row = (await connection.execute(select(tasks).where(tasks.c.task_id == UUID(child["task_id"])))).one()
         spec = spec_of(await get_text(connection, tenant, row.spec))
     assert row.budget_tokens == spec.budget_tokens == 16_000
     assert (list(spec.tests), list(spec.files)) == (["test_add.py"], ["add.py"])
-    assert spec.instructions.startswith("Mend what the guard security found in add.py, line 3 (B602): shell=True")
+    assert "Rule: B602\n" in spec.instructions
     assert (spec.auto_fix.follow_up, spec.policy.quorum) == ("off", 3)
 
 
