@@ -51,19 +51,19 @@ class Repairs:
         self._mends = 0
 
     async def run(self) -> tuple[Proof, tuple[KeptFix, ...]]:
-        """Until nothing is left to repair, the rounds are spent, or an answer has been there before."""
+        """Until nothing is left to repair, the rounds are spent, or an answer comes again that was tried before."""
         await self._mend()
         for number in range(1, self._admission.repair_rounds + 1):
             if not wants_model(self._best, self._admission.auto_fix):
                 break
             enter(TaskState.REPAIRING)
             candidate = await self._answer(number)
-            if candidate is None:
+            if candidate is None or candidate == self._best.candidate:
                 continue
+            # It was tried and was no better: the developer turns in a circle.
             if candidate in self._seen and workflow.patched(SEEN_STOPS):
                 break
-            if candidate != self._best.candidate:
-                await self._try(candidate, number)
+            await self._try(candidate, number)
         return self._best, tuple(self._fixes)
 
     async def _mend(self) -> None:
