@@ -143,5 +143,6 @@ def _detail(data: dict[str, object]) -> str:
 
 def _what_to_do(state: TaskState, task_id: str) -> str:
     if state is TaskState.ESCALATED:
-        return f"the vote did not decide: golden decide {task_id} accept|reject --reason WHY"
+        read, end = f"golden consensus {task_id}", f"golden decide {task_id} accept|reject --reason WHY"
+        return f"the vote did not decide: read why ({read}), then {end}"
     return f"a step needs help: golden dead-letters list --task {task_id}, then redrive or discard"

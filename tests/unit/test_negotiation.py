@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.negotiation import choose
+from gateway.openapi import describe
 
 OFFERED = ("application/json", "image/svg+xml")
 
@@ -27,3 +28,11 @@ OFFERED = ("application/json", "image/svg+xml")
 )
 def test_the_client_gets_what_it_likes_best(accept: str, chosen: str | None) -> None:
     assert choose(accept, OFFERED) == chosen
+
+
+def test_the_description_tells_every_form_and_that_another_is_refused() -> None:
+    described = describe()["paths"]["/v1/tasks/{task_id}/consensus"]["get"]["responses"]
+
+    assert list(described["200"]["content"]) == list(OFFERED)
+    assert "Vary" in described["200"]["headers"]
+    assert "not-acceptable" in described["406"]["description"]
