@@ -47,11 +47,13 @@ class BallotBox:
             await _end(self._asked.values())
             raise
         self.counted = True
+        given_up = self._given_up
+        if given_up is not None:
+            await _end(self._asked.values())
+            raise given_up
         self._out = {voter: task for voter, task in self._asked.items() if not task.done()}
-        return [
-            CastBallot(voter=voter, ballot=None) if voter in self._out else task.result()
-            for voter, task in self._asked.items()
-        ]
+        there = {voter: task.result() for voter, task in self._asked.items() if voter not in self._out}
+        return [there.get(voter, CastBallot(voter=voter, ballot=None)) for voter in self._asked]
 
     @property
     def still_out(self) -> bool:
@@ -89,8 +91,12 @@ class BallotBox:
     @property
     def _complete(self) -> bool:
         """All are there, or one says that there will be no count."""
-        tasks = self._asked.values()
-        return all(task.done() for task in tasks) or any(task.done() and task.exception() for task in tasks)
+        return self._given_up is not None or all(task.done() for task in self._asked.values())
+
+    @property
+    def _given_up(self) -> BaseException | None:
+        done = (task for task in self._asked.values() if task.done() and not task.cancelled())
+        return next((error for task in done if (error := task.exception()) is not None), None)
 
 
 async def wait_for_late(boxes: Sequence[BallotBox]) -> list[LateBallot]:
