@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from activities.answers import read_candidate
 from activities.plain_code import main_path
+from activities.stubs import Draft, stub_of
 from schema.messages.sandbox import SandboxRun
 from schema.messages.task import TaskSpec
 from schema.messages.vote import Evidence
@@ -134,6 +135,21 @@ class Brief:
             parts.append(f"This attempt is wrong:\n\n```python\n{attempt.strip()}\n```")
             parts.append(f"It fails:\n\n{failures(material.report)[:600]}\n\nWrite it correctly.")
         return "\n\n".join(parts)
+
+    def draft(self) -> tuple[str, Draft] | None:
+        """The developer's brief for a model that goes on with what is begun; None where no function is to complete.
+
+        It is asked as such models were taught: for one function, named by its signature, and its answer begins with
+        that. A last attempt is not shown, since so small a model only writes it again (docs/solve-rate.md).
+        """
+        spec = self._material.spec
+        stub = stub_of(spec, main_path(spec))
+        if stub is None:
+            return None
+        told, doc = spec.instructions.strip(), stub.doc
+        wanted = doc if told in doc else told if doc in told else f"{told}\n{doc}"
+        asked = f"Write a Python function `{stub.signature}` to solve the following problem:\n{wanted}"
+        return asked, Draft(stub, f"```python\n{stub.bare}")
 
     def lean_plan(self) -> str:
         return f"{self._material.spec.instructions.strip()[:1_000]}\n\nSay in one sentence how to write this in Python."

@@ -8,7 +8,14 @@ from typing import Any
 
 from pydantic_ai.direct import model_request
 from pydantic_ai.exceptions import ModelHTTPError
-from pydantic_ai.messages import ModelRequest, ModelResponse, SystemPromptPart, TextPart, UserPromptPart
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    SystemPromptPart,
+    TextPart,
+    UserPromptPart,
+)
 from pydantic_ai.models import Model, ModelRequestParameters, infer_model
 from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings
@@ -16,6 +23,7 @@ from pydantic_ai.settings import ModelSettings
 from activities.ledger import Usage
 from activities.provider_http import AnswerTooLarge, provider_client
 from activities.routes import ModelTarget, Routes
+from activities.stubs import Draft
 from schema.errors import AnswerTooLong, ModelUnavailable, RouteUnknown
 from schema.messages.steps import Role
 
@@ -24,7 +32,11 @@ QUOTA = 429
 
 @dataclass(frozen=True)
 class Question:
-    """One request: what the model is told and asked, and how it is to answer."""
+    """One request: what the model is told and asked, and how it is to answer.
+
+    Attributes:
+        draft: what the answer only goes on with, for a model that can be asked so.
+    """
 
     system: str
     user: str
@@ -32,6 +44,7 @@ class Question:
     temperature: float
     seed: int
     max_tokens: int
+    draft: Draft | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +148,16 @@ class Models:
             max_tokens=question.max_tokens,
             timeout=self._timeout,
         )
+        messages: list[ModelMessage] = [
+            ModelRequest(parts=[SystemPromptPart(question.system), UserPromptPart(question.user)])
+        ]
+        if question.draft is not None:
+            settings["extra_body"] = {"grammar": question.draft.grammar}
+            # Without an empty system prompt, the model's template says what it was trained with.
+            messages = [
+                ModelRequest(parts=[UserPromptPart(question.user)]),
+                ModelResponse(parts=[TextPart(question.draft.opening)]),
+            ]
         output = None
         if question.schema is not None:
             output = OutputObjectDefinition(json_schema=question.schema, name="answer", strict=True)
@@ -143,13 +166,13 @@ class Models:
             async with asyncio.timeout(self._timeout):
                 response = await model_request(
                     self._client(target),
-                    [ModelRequest(parts=[SystemPromptPart(question.system), UserPromptPart(question.user)])],
+                    messages,
                     model_settings=settings,
                     model_request_parameters=ModelRequestParameters(
                         output_mode="native" if output else "text", output_object=output, allow_text_output=True
                     ),
                 )
-            return _reply(target, response)
+            return _reply(target, response, question.draft)
 
     def _client(self, target: ModelTarget) -> Model:
         name = f"{target.model}@{target.base_url}"
@@ -158,8 +181,10 @@ class Models:
         return self._clients[name]
 
 
-def _reply(target: ModelTarget, response: ModelResponse) -> Reply:
+def _reply(target: ModelTarget, response: ModelResponse, draft: Draft | None) -> Reply:
     text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
+    if draft is not None:
+        text = draft.whole(text)
     used = response.usage
     usage = Usage(used.input_tokens, used.output_tokens, target.cost(used.input_tokens, used.output_tokens))
     return Reply(text, usage, response.finish_reason == "length")

@@ -5,6 +5,7 @@ from activities.briefs import Brief, Material
 from activities.models import Question
 from activities.prompts import base_prompt
 from activities.routes import ModelTarget
+from activities.stubs import Draft
 from schema.messages.steps import AskRoleInput
 
 FIRST_SEED = 1
@@ -12,6 +13,10 @@ DIVERSITY = 0.6
 PLAN_TOKENS = 600
 BALLOT_TOKENS = 800
 LEAN_TOKENS = 200
+DRAFT_TOKENS = 160
+DRAFT_DIVERSITY = 0.8
+REPAIR_SEEDS = 500
+"""A repair's variant has a candidate's number, and must not be its draft over again."""
 
 
 def question_for(
@@ -19,6 +24,8 @@ def question_for(
 ) -> Question:
     """The request for ask `number` of a step; `error` is why the answer before was invalid."""
     brief, lean = Brief(material), target.lean
+    if lean and target.drafts and ask.role == "developer" and (begun := brief.draft()) is not None:
+        return _draft_question(ask, *begun, target, number)
     if ask.evidence is not None:
         user = brief.lean_vote(ask.role, ask.evidence) if lean else brief.for_voter(ask.evidence)
         limit = LEAN_TOKENS if lean else BALLOT_TOKENS
@@ -38,4 +45,18 @@ def question_for(
         temperature=0.0 if ask.variant == 0 and number == 1 else DIVERSITY,
         seed=FIRST_SEED + ask.variant + 1_000 * (number - 1),
         max_tokens=min(limit, target.max_tokens),
+    )
+
+
+def _draft_question(ask: AskRoleInput, user: str, draft: Draft, target: ModelTarget, number: int) -> Question:
+    """Many short drafts that differ: for a small model each is worth as much as an attempt to repair one."""
+    again = number > 1 or ask.candidate is not None
+    return Question(
+        system="",
+        user=user,
+        schema=None,
+        temperature=0.0 if ask.variant == 0 and not again else DRAFT_DIVERSITY,
+        seed=FIRST_SEED + ask.variant + 1_000 * (number - 1) + (REPAIR_SEEDS if ask.candidate is not None else 0),
+        max_tokens=min(DRAFT_TOKENS, target.max_tokens),
+        draft=draft,
     )

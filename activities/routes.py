@@ -24,6 +24,8 @@ class ModelTarget(BaseModel):
         model: `PROVIDER:NAME` as pydantic-ai names it, or `embedded`.
         lean: for models too small for the usual briefs and answers: the developer answers in plain code instead of
             code inside JSON, the others in the shortest form of their schema.
+        drafts: of a lean model behind llama.cpp's server: it goes on with an answer that is begun for it, held to a
+            grammar. A function to complete is then put to it so.
         max_tokens: the most that one answer may have.
         at_once: so many calls a worker has under way; the others wait their turn, which takes nothing of their time.
     """
@@ -37,6 +39,7 @@ class ModelTarget(BaseModel):
     api_key_env: str | None = None
     price: Price | None = None
     lean: bool = False
+    drafts: bool = False
     max_tokens: int = Field(default=4_096, ge=16, le=128_000)
     at_once: int = Field(default=64, ge=1, le=1_000)
 
@@ -105,6 +108,7 @@ def read_routes(settings: Settings) -> Routes:
         base_url=settings.model_url,
         api_key=SecretStr("none"),
         lean=True,
+        drafts=True,
         max_tokens=512,
         at_once=settings.model_slots,
     )

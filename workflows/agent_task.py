@@ -39,7 +39,7 @@ with workflow.unsafe.imports_passed_through():
     from schema.messages.vote import Evidence, VotePolicy
 
 from workflows.asking import Wakes, ask_person
-from workflows.choosing import best_of, verdict_on_tests
+from workflows.choosing import best_of, verdict_on_tests, waves
 from workflows.consensus_round import ConsensusRound
 from workflows.kinds import MODEL, RECORD, SANDBOX, WAIT
 from workflows.parking import Parks, Standing, StepDiscarded, Steps, always, never
@@ -177,8 +177,13 @@ class AgentTask:
         return await self._prove(given.candidate, "prove/1", TaskState.PROVING, "tests of the candidate")
 
     async def _best_candidate(self, candidates: int) -> Proof:
-        """One that stands is enough. Where none does, the first that was lost is parked until it is redriven."""
-        best = best_of(await asyncio.gather(*(self._contend(number) for number in range(1, candidates + 1))))
+        """One that passes is enough: the next are asked for only where none did. Where none stands, the first that was
+        lost is parked until it is redriven."""
+        best: Proof | None = None
+        for wave in waves(candidates):
+            best = best_of([best, *await asyncio.gather(*(self._contend(number) for number in wave))])
+            if best is not None and best.passed:
+                return best
         while best is None:
             lost = self._lost[0]
             self._lost.clear()

@@ -4,9 +4,20 @@ from collections.abc import Iterable
 
 from schema.messages.steps import Proof
 from schema.messages.task import AutoFix
+from temporalio import workflow
 
 BLINDED = frozenset({"lint", "security", "dependencies"})
 """Guards that see nothing in a file which Python can't read: what they find once it can be read was there before."""
+
+IN_WAVES = "candidates-in-waves"
+WAVE = 4
+"""Candidates that are asked for at once."""
+
+
+def waves(candidates: int) -> list[range]:
+    """The numbers of candidates, in the groups in which they are asked for; a run begun before has them all in one."""
+    size = WAVE if candidates > WAVE and workflow.patched(IN_WAVES) else candidates
+    return [range(first, min(first + size, candidates + 1)) for first in range(1, candidates + 1, size)]
 
 
 def best_of(proofs: Iterable[Proof | None]) -> Proof | None:
