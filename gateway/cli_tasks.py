@@ -21,6 +21,7 @@ from schema.messages.vote import Explanation
 
 TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's id.")]
 SVG = "image/svg+xml"
+SARIF = "application/sarif+json"
 
 Json = Annotated[bool, typer.Option("--json", help="Print the HTTP API's JSON.")]
 
@@ -103,10 +104,17 @@ def watch(task_id: TaskId, as_json: Json = False) -> None:
 def result(
     task_id: TaskId,
     diffs: Annotated[bool, typer.Option("--diff", help="Show what each fix changed.")] = False,
+    sarif: Annotated[
+        Path | None, typer.Option("--sarif", metavar="FILE", help="Write the findings that are left there, as SARIF.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show the code, the tests, what guards found and who mended it, the votes and the tokens of a task at its end."""
-    found = GatewayClient(read_settings()).get(f"{task_path(task_id)}/result")
+    client = GatewayClient(read_settings())
+    if sarif is not None:
+        write_file(sarif, client.text(f"{task_path(task_id)}/findings", SARIF))
+        return
+    found = client.get(f"{task_path(task_id)}/result")
     told = TaskResult.model_validate_json(json.dumps(found))
     if as_json:
         print(json.dumps(found))

@@ -27,6 +27,7 @@ async def end(database: Database, task: dict[str, Any], **values: Any) -> None:
                 "task_id": task["task_id"],
                 "state": "accepted",
                 "files": {"add.py": "def add(a, b):\n    return a + b\n"},
+                "findings": [FOLLOW_UP["finding"]],
                 "follow_ups": [FOLLOW_UP, {**FOLLOW_UP, "task_id": task["task_id"]}],
             }
         )
@@ -83,6 +84,21 @@ async def test_what_is_not_suggested_is_refused_by_its_number(
 
     assert (early.status_code, problem(early)) == (409, "task-not-final")
     assert [(each.status_code, each.json()["errors"][0]["field"]) for each in refused] == [(422, "number")] * 2
+
+
+async def test_what_is_left_is_a_list_or_sarif(gateway_url: str, token: Token, database: Database) -> None:
+    async with client(gateway_url, token("developer", tenant_name())) as http:
+        task = await submit(http)
+        await end(database, task)
+        path = f"{task['links']['self']}/findings"
+        listed, told = await http.get(path), await http.get(path, headers={"Accept": "application/sarif+json"})
+        other = await http.get(path, headers={"Accept": "text/html"})
+
+    assert [each["id"] for each in listed.json()["items"]] == ["security/1"]
+    assert (told.headers["content-type"], told.headers["vary"]) == ("application/sarif+json", "Accept")
+    (run,) = told.json()["runs"]
+    assert (told.json()["version"], [each["ruleId"] for each in run["results"]]) == ("2.1.0", ["security/B602"])
+    assert (other.status_code, problem(other)) == (406, "not-acceptable")
 
 
 async def test_voters_without_a_record_are_shown_with_their_weights(gateway_url: str, token: Token) -> None:

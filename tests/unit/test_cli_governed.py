@@ -179,6 +179,14 @@ def test_result_shows_what_each_fix_changed_where_asked(gateway: ScriptedGateway
     assert not set(out) & {"\x1b", "\x07", "\r", "\u202e"}
 
 
+def test_findings_are_written_to_a_file_as_sarif(gateway: ScriptedGateway, golden: Golden, tmp_path: Path) -> None:
+    gateway.on(f"GET /v1/tasks/{TASK_ID}/findings", (200, b"{}", "application/sarif+json"))
+
+    code, out, _ = golden("result", TASK_ID, "--sarif", str(tmp_path / "left.sarif"))
+
+    assert (code, out, (tmp_path / "left.sarif").read_text()) == (0, "", "{}")
+
+
 def test_a_suggested_follow_up_is_submitted_by_its_number(gateway: ScriptedGateway, golden: Golden) -> None:
     route = f"POST /v1/tasks/{TASK_ID}/follow-ups"
     gateway.on(route, (202, task()))
