@@ -26,7 +26,7 @@ _HEDGES = re.compile(
     r"|only|some|most|many|few|several|but|except|although|though|while|however|of|fixed|repaired|example|hypothetical"
     r"|says?|said|argues?|objection)\b|n't\b|\?"
 )
-_SENTENCES = re.compile(r"(?<=[.!?;])\s+|\n+")
+_SENTENCES = re.compile(r"(?<=[.!?;])\s+(?:(?:but|however|yet|and|so),? )?|\n+")
 
 
 def claims(rationale: str) -> set[Claim]:

@@ -1,22 +1,47 @@
 """The count of a vote and its explanation."""
 
-from hypothesis import given
+import re
+from fractions import Fraction
+from itertools import product
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schema.explained import by_category
 from schema.messages.steps import CastBallot
-from schema.messages.vote import Ballot, Choice, Evidence, Explanation, Objection, VotePolicy, Voter
-from workflows.deciding import Cast, decide
-from workflows.tally import surviving_objections, tally
+from schema.messages.vote import (
+    Ballot,
+    Choice,
+    Evidence,
+    Explanation,
+    LateBallot,
+    Objection,
+    VoteOutcome,
+    VotePolicy,
+    Voter,
+    VoterRecord,
+)
+from workflows.tally import ballots_of, surviving_objections, tally
 
 PASSED = Evidence(tests_passed=3, tests_failed=0, lines={"a.py": 10})
 FAILED = Evidence(tests_passed=2, tests_failed=1, lines={"a.py": 10})
 FOUND = Evidence(tests_passed=3, tests_failed=0, lines={"a.py": 10}, findings={"S1": "high"})
 POLICY = VotePolicy()
 SHOWN = Objection(category="correctness", severity="high", where="a.py:3", evidence=("diff",))
+LIES = [
+    Objection(category="tests", severity="high", where="a.py:3", evidence=("diff",)),
+    Objection(category="correctness", severity="high", where="a.py:3", evidence=("tests",)),
+    Objection(category="correctness", severity="high", where="a.py:11", evidence=("diff",)),
+    Objection(category="correctness", severity="high", where="b.py:1", evidence=("diff",)),
+    Objection(category="security", severity="high", where="a.py:3", evidence=("S9",)),
+    Objection(category="security", severity="high", where="a.py:3", evidence=()),
+]
 
 
-def cast(voter: Voter, choice: Choice, *objections: Objection) -> CastBallot:
-    ballot = Ballot(choice=choice, confidence=0.9, rationale="", evidence=("diff",), objections=objections)
+def cast(voter: Voter, choice: Choice, *objections: Objection, said: str = "") -> CastBallot:
+    ballot = Ballot(choice=choice, confidence=0.9, rationale=said, evidence=("diff",), objections=objections)
     return CastBallot(voter=voter, ballot=ballot)
 
 
@@ -54,15 +79,7 @@ def test_rejecting_without_an_objection_weighs_nothing() -> None:
 
 
 def test_an_objection_must_cite_evidence_that_bears_it() -> None:
-    lies = [
-        Objection(category="tests", severity="high", where="a.py:3", evidence=("diff",)),
-        Objection(category="correctness", severity="high", where="a.py:3", evidence=("tests",)),
-        Objection(category="correctness", severity="high", where="a.py:11", evidence=("diff",)),
-        Objection(category="correctness", severity="high", where="b.py:1", evidence=("diff",)),
-        Objection(category="security", severity="high", where="a.py:3", evidence=("S9",)),
-        Objection(category="security", severity="high", where="a.py:3", evidence=()),
-    ]
-    for lie in lies:
+    for lie in LIES:
         explanation = tally(POLICY, PASSED, [cast("reviewer", "reject", lie)])
         assert account(explanation, "reviewer")[0] == 0, lie
         assert not explanation.objections[0].survives
@@ -119,6 +136,7 @@ def test_the_explanation_names_who_was_pivotal_and_what_flips_it() -> None:
         "tester": "undecided",
     }
     assert explanation.flip == ("tester: approve → reject",)
+    assert explanation.flip_cost == 100
 
 
 def test_the_second_round_tells_what_the_first_came_to() -> None:
@@ -126,22 +144,174 @@ def test_the_second_round_tells_what_the_first_came_to() -> None:
     assert (explanation.round, explanation.round_one_outcome, explanation.outcome) == (2, "undecided", "approved")
 
 
-SIDES = st.sampled_from(["approve", "reject", "abstain", "absent"])
-CASTS = st.lists(st.tuples(SIDES, st.integers(0, 5000)), min_size=4, max_size=4)
+def test_a_person_is_asked_by_what_each_side_says_and_nobody_is_named() -> None:
+    policy = VotePolicy(threshold=0.9, reject_threshold=0.9)
+    weak = Objection(category="maintainability", severity="low", where="a.py:1", evidence=("diff",))
+    ballots = [
+        cast("reviewer", "approve", said="It is\nclear."),
+        cast("security", "reject", weak, SHOWN, said="x" * 300),
+    ]
+    explanation = tally(policy, PASSED, [*ballots, cast("tester", "approve"), absent("architect")])
+    assert explanation.question == (
+        "Is this candidate to be accepted? The vote did not decide: 69% of the weight approves, where 90% are needed, "
+        "and 31% rejects, where 90% are; 3 of 3 tests passed. For it: “It is clear.” "
+        f"Against it: “{'x' * 199}…” "
+        "Objections that the evidence bears: high correctness at a.py:3, low maintainability at a.py:1."
+    )
+    assert tally(POLICY, PASSED, all_say("approve")).question is None
 
 
-@given(CASTS, st.integers(0, 3), st.integers(0, 5000))
-def test_more_weight_behind_a_yes_never_turns_approved_into_anything_else(
-    sides: list[tuple[str, int]], index: int, more: int
+def test_a_person_is_told_that_too_few_ballots_count() -> None:
+    asked = tally(POLICY, PASSED, [cast("reviewer", "approve"), *map(absent, list(POLICY.voters)[1:])]).question
+    assert asked is not None
+    assert "but only 1 of the 2 ballots that a decision needs carry weight" in asked
+    assert "No objection is borne by the evidence." in asked
+
+
+def test_objections_are_shown_by_category_and_the_gravest_that_survives_first() -> None:
+    lie, mild = SHOWN.model_copy(update={"where": "b.py:1"}), SHOWN.model_copy(update={"severity": "low"})
+    other = SHOWN.model_copy(update={"category": "security"})
+    explanation = tally(POLICY, PASSED, [cast("reviewer", "reject", lie, mild), cast("tester", "reject", other, SHOWN)])
+    grouped = by_category(explanation)
+    assert list(grouped) == ["correctness", "security"]
+    assert [each.objection for each in grouped["correctness"]] == [SHOWN, mild, lie]
+
+
+def test_the_rows_of_a_round_hold_what_it_counted_and_what_came_too_late() -> None:
+    explanation = tally(POLICY, PASSED, [cast("reviewer", "approve"), absent("tester"), absent("security")])
+    late = LateBallot(voter="tester", round=1, choice="reject", confidence=0.4)
+    rows = ballots_of(explanation, [late, late.model_copy(update={"voter": "security", "round": 2})])
+    assert [(row.voter, row.choice, row.confidence, row.weight, row.effective_weight, row.late) for row in rows] == [
+        ("reviewer", "approve", 0.9, 3000, 3000, False),
+        ("tester", "reject", 0.4, 2500, 0, True),
+        ("security", "absent", None, 2500, 0, False),
+    ]
+
+
+VOTERS: tuple[Voter, ...] = get_args(Voter)
+OBJECTIONS = st.sampled_from([SHOWN, *LIES, Objection(category="security", severity="high", evidence=("S1",))])
+BALLOTS = st.builds(
+    Ballot,
+    choice=st.sampled_from(get_args(Choice)),
+    confidence=st.integers(0, 10).map(lambda tenths: tenths / 10),
+    rationale=st.sampled_from(["", "The tests fail.", "All tests pass."]),
+    evidence=st.sampled_from([(), ("tests",), ("S9",)]),
+    objections=st.lists(OBJECTIONS, max_size=2).map(tuple),
+)
+CASTS = st.tuples(*(st.builds(CastBallot, voter=st.just(voter), ballot=st.none() | BALLOTS) for voter in VOTERS))
+SHARED = st.fixed_dictionaries(dict.fromkeys(VOTERS, st.integers(0, 20)))
+RECORDS = st.tuples(
+    *(
+        st.builds(
+            VoterRecord, voter=st.just(voter), judged=st.just(20), agreed=st.integers(0, 20),
+            shared=st.just(dict.fromkeys(VOTERS, 20)), same=SHARED,
+        )
+        for voter in VOTERS
+    )
+)  # fmt: skip
+EVIDENCE = st.sampled_from([PASSED, FAILED, FOUND])
+POLICIES = st.builds(
+    VotePolicy,
+    voters=st.fixed_dictionaries(dict.fromkeys(VOTERS, st.integers(1, 5000))),
+    quorum=st.none() | st.integers(1, 4),
+    threshold=st.sampled_from([0.51, 0.6, 1.0]),
+    reject_threshold=st.sampled_from([0.5, 0.9]),
+)
+
+
+@given(POLICIES, EVIDENCE, CASTS, RECORDS, st.sampled_from(VOTERS), st.integers(0, 5000))
+def test_more_weight_behind_a_yes_never_makes_an_outcome_worse(
+    policy: VotePolicy,
+    evidence: Evidence,
+    ballots: tuple[CastBallot, ...],
+    records: tuple[VoterRecord, ...],
+    voter: Voter,
+    more: int,
 ) -> None:
-    casts = [Cast(voter, side, weight) for voter, (side, weight) in zip(POLICY.voters, sides, strict=True)]  # type: ignore[arg-type]
-    before = decide(POLICY, casts)
-    if casts[index].side == "approve" and before == "approved":
-        casts[index] = Cast(casts[index].voter, "approve", casts[index].weight + more)
-        assert decide(POLICY, casts) == "approved"
+    before = tally(policy, evidence, ballots, records=records)
+    if next(row for row in before.voters if row.role == voter).choice != "approve":
+        return
+    heavier = VotePolicy(**{**dict(policy), "voters": {**policy.voters, voter: policy.voters[voter] + more}})
+    after = tally(heavier, evidence, ballots, records=records).outcome
+    better: list[VoteOutcome] = ["rejected", "undecided", "approved"]
+    assert better.index(after) >= better.index(before.outcome)
 
 
-@given(CASTS)
-def test_the_order_of_the_voters_decides_nothing(sides: list[tuple[str, int]]) -> None:
-    casts = [Cast(voter, side, weight) for voter, (side, weight) in zip(POLICY.voters, sides, strict=True)]  # type: ignore[arg-type]
-    assert decide(POLICY, casts) == decide(POLICY, casts[::-1])
+@given(POLICIES, EVIDENCE, CASTS, RECORDS)
+def test_shares_sum_to_one_and_who_has_no_say_has_no_power(
+    policy: VotePolicy, evidence: Evidence, ballots: tuple[CastBallot, ...], records: tuple[VoterRecord, ...]
+) -> None:
+    rows = tally(policy, evidence, ballots, records=records).voters
+    for shares in ([row.banzhaf for row in rows], [row.shapley_shubik for row in rows]):
+        assert sum(shares) == pytest.approx(1 if any(row.effective_weight for row in rows) else 0)
+        assert not any(share for share, row in zip(shares, rows, strict=True) if not row.effective_weight)
+        assert all(
+            share == other
+            for share, row in zip(shares, rows, strict=True)
+            for other, twin in zip(shares, rows, strict=True)
+            if row.effective_weight == twin.effective_weight
+        )
+
+
+@given(POLICIES, EVIDENCE, CASTS, RECORDS)
+def test_an_absent_voter_is_never_a_yes_and_the_order_decides_nothing(
+    policy: VotePolicy, evidence: Evidence, ballots: tuple[CastBallot, ...], records: tuple[VoterRecord, ...]
+) -> None:
+    outcome = tally(policy, evidence, ballots, records=records).outcome
+    assert tally(policy, evidence, ballots[::-1], records=records).outcome == outcome
+    present = [cast for cast in ballots if cast.ballot is not None]
+    assert tally(policy, evidence, present, records=records).outcome == outcome
+
+
+@given(POLICIES, EVIDENCE, CASTS)
+@settings(max_examples=50)
+def test_the_flip_flips_and_nothing_cheaper_does(
+    policy: VotePolicy, evidence: Evidence, ballots: tuple[CastBallot, ...]
+) -> None:
+    explanation = tally(policy, evidence, ballots)
+    found = []
+    # Every other way in which the four could have voted, by the rule of the design and no code of ours.
+    for choices in product(["as it was", "approve", "reject", "abstain"], repeat=4):
+        changed = {voter: choice for voter, choice in zip(VOTERS, choices, strict=True) if choice != "as it was"}
+        same = any(row.choice == changed.get(row.role) for row in explanation.voters)
+        hopeless = evidence.tests_failed and "approve" in changed.values()
+        if (
+            not same
+            and not hopeless
+            and by_hand(policy, evidence, ballots, explanation, changed) != explanation.outcome
+        ):
+            found.append((len(changed), sum(policy.voters[voter] for voter in changed)))
+    assert (explanation.flip is None) == (not found)
+    if explanation.flip is not None:
+        assert (len(explanation.flip), explanation.flip_cost) == min(found)
+        told = [re.fullmatch(r"(\w+): (\w+) → (\w+)", line) for line in explanation.flip]
+        changed = {match[1]: match[3] for match in told if match}  # type: ignore[misc]
+        assert by_hand(policy, evidence, ballots, explanation, changed) != explanation.outcome
+
+
+def by_hand(
+    policy: VotePolicy,
+    evidence: Evidence,
+    ballots: tuple[CastBallot, ...],
+    explanation: Explanation,
+    changed: dict[Voter, str],
+) -> VoteOutcome:
+    """The outcome with some choices changed, reckoned from what the explanation says."""
+    sides: dict[str, list[int]] = {"approve": [], "reject": []}
+    for row in explanation.voters:
+        side = changed.get(row.role, row.choice)
+        weight = row.weight if row.role in changed else row.effective_weight
+        if side in sides and weight:
+            sides[side].append(weight)
+    security = next(cast.ballot for cast in ballots if cast.voter == "security")
+    cited = security and any(objection.evidence == ("S1",) for objection in security.objections)
+    objects = cited and security and security.choice == "reject" and "security" not in changed
+    if policy.veto and evidence is FOUND and objects:
+        return "rejected"
+    approving, rejecting = sum(sides["approve"]), sum(sides["reject"])
+    total = approving + rejecting
+    if not total or len(sides["approve"] + sides["reject"]) < policy.quorum_needed:
+        return "undecided"
+    if Fraction(approving, total) >= Fraction(str(policy.threshold)):
+        return "approved"
+    return "rejected" if Fraction(rejecting, total) >= Fraction(str(policy.reject_threshold)) else "undecided"
