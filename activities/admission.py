@@ -50,7 +50,13 @@ class AdmissionActivities:
             candidates=spec.candidates,
             repair_rounds=spec.repair_rounds,
             deadline_seconds=spec.deadline_seconds,
-            policy=spec.policy,
+            policy=await self._merged(task.tenant, spec.policy),
             given=isinstance(spec, CandidateSpec),
             auto_fix=spec.auto_fix,
         )
+
+    async def _merged(self, tenant: str, own: VotePolicy) -> VotePolicy:
+        from schema.policies import merged, read_tenant_policy
+
+        async with self._store.database.tenant(tenant) as connection:
+            return merged(self._policy, await read_tenant_policy(connection, tenant), own)
