@@ -39,6 +39,7 @@ MEMBERS = {
     for member in members.split()
 }
 """Names that mean one thing wherever they stand."""
+_DEFINITION = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _NEVER = frozenset({"this", "antigravity", "test", "idlelib", "turtledemo", "lib2to3", "turtle", "tkinter"})
 
 
@@ -55,16 +56,19 @@ def with_imports(source: Source, missing: Collection[str], files: Iterable[str])
     wanted = sorted({line for line in lines if line is not None})
     if not wanted:
         return source.text
-    following = _after_preamble(source.tree)
+    made = "".join(f"{line}{source.newline}" for line in wanted)
+    preamble, following = _preamble(source.tree)
     if following is None:
         return source.text
-    made = "".join(f"{line}{source.newline}" for line in wanted)
-    if not isinstance(following, (ast.Import, ast.ImportFrom)):
-        # A definition stands after two empty lines, anything else after one.
-        made += source.newline * (
-            2 if isinstance(following, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) else 1
-        )
-    place = source.line_start(first_line(following))
+    if preamble is not None and (preamble.end_lineno or preamble.lineno) < first_line(following):
+        # What separates the preamble from the rest stays behind the imports.
+        place = source.line_start((preamble.end_lineno or preamble.lineno) + 1)
+        made = source.newline + made
+    else:
+        place = source.line_start(first_line(following))
+        if not isinstance(following, ast.Import | ast.ImportFrom):
+            # A definition stands after two empty lines, anything else after one.
+            made += source.newline * (2 if isinstance(following, _DEFINITION) else 1)
     return applied(source.text, [Edit(place, place, made)])
 
 
@@ -97,11 +101,12 @@ def _is_module(name: str) -> bool:
     return name in sys.stdlib_module_names and not name.startswith("_") and name not in _NEVER
 
 
-def _after_preamble(tree: ast.Module) -> ast.stmt | None:
-    """The first statement behind the docstring and what must stand before all other imports."""
+def _preamble(tree: ast.Module) -> tuple[ast.stmt | None, ast.stmt | None]:
+    """The last of what must stand before all other imports, the docstring or one of `__future__`, and what follows."""
+    last: ast.stmt | None = None
     for number, statement in enumerate(tree.body):
         documents = number == 0 and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        if documents or (isinstance(statement, ast.ImportFrom) and statement.module == "__future__"):
-            continue
-        return statement
-    return None
+        if not (documents or (isinstance(statement, ast.ImportFrom) and statement.module == "__future__")):
+            return last, statement
+        last = statement
+    return last, None
