@@ -18,7 +18,7 @@ from gateway.routes import OPERATIONS, PUBLIC_OPERATIONS
 from gateway.terminal import clean
 from schema.database import Database
 from schema.tables import decisions
-from tests.support.http import SPEC, client, set_task, submit, tenant_name
+from tests.support.http import SPEC, VOTE_SPEC, client, set_task, submit, tenant_name
 from tests.support.naughty import NAUGHTY
 from tests.support.paths import path_of
 from tests.support.share import share
@@ -55,6 +55,14 @@ FULL: dict[str, Any] = {
         "policy": {"rule": "majority"},
     },
     "/v1/tasks/{task_id}/decision": {"decision": "reject", "reason": "because"},
+    "/v1/consensus": {
+        **VOTE_SPEC,
+        "evidence": {"findings": [{"id": "a", "guard": "b", "rule": "c", "severity": "low", "message": "d"}]},
+        "plan": "Add.",
+    },
+    "/v1/tasks/{task_id}/truth": {"source": "tests", "good": True, "reason": "because"},
+    "/v1/tasks/{task_id}/follow-ups": {"number": 1},
+    "/v1/policies/{tenant}": {"voters": {"reviewer": 5000, "tester": 5000}, "quorum": 2, "guards": {"lint": "off"}},
     # Of another image: what is valid otherwise is refused as late as can be, since nobody would run it here.
     "/v1/sandbox/executions": {"files": {"a.py": "1"}, "tests": {}, "command": ["true", "x"], "image": "unnamed"},
     "/v1/tokens": {"sub": "ann", "role": "viewer", "tenant": "t", "ttl": "1m"},
