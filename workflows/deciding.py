@@ -1,29 +1,35 @@
 """The rule that decides, and the least change of choices that would decide otherwise."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Literal
 
-from schema.messages.vote import Evidence, VoteOutcome, VotePolicy, Voter
+from schema.messages.vote import Evidence, Reduction, VoteOutcome, VotePolicy, Voter
 
-from workflows.weighing import exact
+from workflows.weighing import Records, by_agreement, exact, left_of
 
 Side = Literal["approve", "reject", "abstain", "absent"]
 
 
 @dataclass(frozen=True)
 class Cast:
-    """One voter's say as it counts."""
+    """One voter's say.
+
+    Attributes:
+        reductions: what was taken from its weight for its own sake, whoever else votes.
+    """
 
     voter: Voter
     side: Side
     weight: int
     vetoes: bool = False
+    reductions: tuple[Reduction, ...] = ()
 
     @property
     def counts(self) -> bool:
-        return self.weight > 0 and self.side in ("approve", "reject")
+        """Whether it takes a side and nothing annuls it. The weight has no say in it."""
+        return self.side in ("approve", "reject") and all(reduction.factor for reduction in self.reductions)
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,19 @@ class Count:
 
 
 @dataclass(frozen=True)
+class Weighed:
+    """What each ballot counts for beside the others, in their order.
+
+    Attributes:
+        agreement: what agreement takes, by voter.
+    """
+
+    casts: tuple[Cast, ...]
+    weights: tuple[int, ...]
+    agreement: dict[Voter, Reduction]
+
+
+@dataclass(frozen=True)
 class Flip:
     """A change of choices that changes the outcome; its cost is the weight of who would have to change."""
 
@@ -47,20 +66,29 @@ class Flip:
     cost: int
 
 
-def count(casts: Iterable[Cast]) -> Count:
+def weigh(casts: Sequence[Cast], records: Records) -> Weighed:
+    """The effective weights of ballots that are counted together."""
+    agreement = by_agreement([cast.voter for cast in casts if cast.counts], records)
+    weights = []
+    for cast in casts:
+        further = [agreement[cast.voter]] if cast.voter in agreement else []
+        weights.append(left_of(cast.weight, [*cast.reductions, *further]) if cast.counts else 0)
+    return Weighed(tuple(casts), tuple(weights), agreement)
+
+
+def count(weighed: Weighed) -> Count:
     """A and R of the rule: abstaining, absent and annulled ballots are in neither."""
-    counting = [cast for cast in casts if cast.counts]
-    approving = sum(cast.weight for cast in counting if cast.side == "approve")
-    return Count(approving, sum(cast.weight for cast in counting) - approving, len(counting))
+    counted = [(cast.side, weight) for cast, weight in zip(weighed.casts, weighed.weights, strict=True) if weight]
+    approving = sum(weight for side, weight in counted if side == "approve")
+    return Count(approving, sum(weight for _, weight in counted) - approving, len(counted))
 
 
-def decide(policy: VotePolicy, casts: Iterable[Cast]) -> VoteOutcome:
+def decide(policy: VotePolicy, weighed: Weighed) -> VoteOutcome:
     """The rule (design §11): a veto rejects; else quorum; else approve at A ≥ threshold × S, reject at
     R ≥ reject threshold × S, where S = A + R is the effective weight of the ballots that take a side."""
-    casts = list(casts)
-    if any(cast.vetoes for cast in casts):
+    if any(cast.vetoes for cast in weighed.casts):
         return "rejected"
-    counted = count(casts)
+    counted = count(weighed)
     if counted.total == 0 or counted.ballots < policy.quorum_needed:
         return "undecided"
     if counted.approving >= exact(policy.threshold) * counted.total:
@@ -70,11 +98,13 @@ def decide(policy: VotePolicy, casts: Iterable[Cast]) -> VoteOutcome:
     return "undecided"
 
 
-def least_flip(policy: VotePolicy, evidence: Evidence, casts: Sequence[Cast], outcome: VoteOutcome) -> Flip | None:
+def least_flip(
+    policy: VotePolicy, evidence: Evidence, casts: Sequence[Cast], records: Records, outcome: VoteOutcome
+) -> Flip | None:
     """The fewest changes of choice that change the outcome; of equals, those of least weight. None: no change can.
 
-    A changed ballot counts with its full weight, as if its new choice were grounded; but no ballot can approve
-    with effect what failed its tests.
+    A changed ballot counts as if its new choice were well grounded; but no ballot can approve with effect what failed
+    its tests. Who agrees with whom is reckoned anew among those who then count.
     """
     sides: tuple[Side, ...] = ("reject", "abstain") if evidence.tests_failed else ("approve", "reject", "abstain")
     for size in range(1, len(casts) + 1):
@@ -87,18 +117,18 @@ def least_flip(policy: VotePolicy, evidence: Evidence, casts: Sequence[Cast], ou
             change
             for change in changes
             if all(casts[index].side != side for index, side in change.items())
-            and decide(policy, [_changed(policy, cast, change.get(index)) for index, cast in enumerate(casts)])
-            != outcome
+            and decide(policy, weigh(_changed(casts, change), records)) != outcome
         ]
         if found:
-            costs = [sum(policy.voters[casts[index].voter] for index in change) for change in found]
+            costs = [sum(casts[index].weight for index in change) for change in found]
             least = found[costs.index(min(costs))]
             told = tuple(f"{casts[index].voter}: {casts[index].side} → {side}" for index, side in least.items())
             return Flip(told, min(costs))
     return None
 
 
-def _changed(policy: VotePolicy, cast: Cast, side: Side | None) -> Cast:
-    if side is None:
-        return cast
-    return replace(cast, side=side, weight=0 if side == "abstain" else policy.voters[cast.voter], vetoes=False)
+def _changed(casts: Sequence[Cast], change: dict[int, Side]) -> list[Cast]:
+    return [
+        replace(cast, side=change[index], vetoes=False, reductions=()) if index in change else cast
+        for index, cast in enumerate(casts)
+    ]

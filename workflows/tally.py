@@ -1,7 +1,6 @@
 """Counts a vote and explains it. Pure: the same ballots, evidence and records give the same explanation, always."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from schema.messages.steps import CastBallot, RoundBallot
 from schema.messages.vote import (
@@ -9,28 +8,17 @@ from schema.messages.vote import (
     Explanation,
     LateBallot,
     Objection,
-    Reduction,
     VoteOutcome,
     VotePolicy,
     VoterAccount,
     VoterRecord,
 )
 
-from workflows.deciding import Cast, Side, count, decide, least_flip
+from workflows.deciding import Cast, Side, Weighed, count, decide, least_flip, weigh
 from workflows.grounding import Grounded, ground
 from workflows.power import banzhaf, shapley_shubik
 from workflows.telling_votes import question_of, summary_of
-from workflows.weighing import Records, by_agreement, by_confidence, effective_votes, exact, left_of
-
-
-@dataclass(frozen=True)
-class Weighed:
-    """One ballot as it counts: what the evidence says of it, what was taken from it, and what is left."""
-
-    ballot: CastBallot
-    grounded: Grounded
-    reductions: tuple[Reduction, ...]
-    cast: Cast
+from workflows.weighing import Records, by_confidence, effective_votes, exact
 
 
 def tally(
@@ -50,11 +38,12 @@ def tally(
         records: how the voters did before.
     """
     by_voter = {record.voter: record for record in records}
-    weighed, independent = _weigh(policy, evidence, ballots, by_voter)
-    casts = [each.cast for each in weighed]
-    outcome = decide(policy, casts)
+    grounded = [ground(cast.ballot, cast.voter, evidence) for cast in ballots]
+    casts = [_cast(policy, *each, by_voter) for each in zip(ballots, grounded, strict=True)]
+    weighed = weigh(casts, by_voter)
+    outcome = decide(policy, weighed)
     veto = next((f"{cast.voter} vetoed: a finding of high severity" for cast in casts if cast.vetoes), None)
-    flip = least_flip(policy, evidence, casts, outcome)
+    flip = least_flip(policy, evidence, casts, by_voter, outcome)
     explanation = Explanation(
         outcome=outcome,
         threshold=policy.threshold,
@@ -62,13 +51,13 @@ def tally(
         quorum=policy.quorum_needed,
         round=number,
         round_one_outcome=round_one or outcome,
-        voters=_accounts(policy, weighed, by_voter, outcome),
+        voters=_accounts(policy, ballots, grounded, weighed, by_voter),
         veto=veto,
         flip=flip.changes if flip else None,
         flip_cost=flip.cost if flip else None,
-        objections=tuple(objection for each in weighed for objection in each.grounded.objections),
-        effective_votes=independent,
-        summary=summary_of(policy, count(casts), outcome, veto),
+        objections=tuple(objection for each in grounded for objection in each.objections),
+        effective_votes=effective_votes([cast.voter for cast in casts if cast.counts], weighed.agreement),
+        summary=summary_of(policy, count(weighed), outcome, veto),
     )
     asked = question_of(explanation, evidence) if outcome == "undecided" else None
     return explanation.model_copy(update={"question": asked})
@@ -103,54 +92,48 @@ def _objection_line(objection: Objection) -> str:
     return f"{objection.severity} {objection.category}{where}, evidence: {', '.join(objection.evidence)}"
 
 
-def _weigh(
-    policy: VotePolicy, evidence: Evidence, ballots: Sequence[CastBallot], records: Records
-) -> tuple[list[Weighed], float]:
-    """Each ballot's weight, and how many independent votes they are. A record takes only what evidence left."""
-    grounded = [ground(cast.ballot, cast.voter, evidence) for cast in ballots]
-    counted = [cast.voter for cast, each in zip(ballots, grounded, strict=True) if not each.void]
-    agreement = by_agreement(counted, records)
-    weighed = []
-    for cast, each in zip(ballots, grounded, strict=True):
-        reductions = list(each.reductions)
-        if cast.ballot is not None and not each.void:
-            further = (by_confidence(cast.ballot, records.get(cast.voter)), agreement.get(cast.voter))
-            reductions += [reduction for reduction in further if reduction is not None]
-        weight = left_of(policy.voters[cast.voter], reductions) if each.takes_side else 0
-        counts = Cast(cast.voter, _side(cast), weight, policy.veto and each.vetoes)
-        weighed.append(Weighed(cast, each, tuple(reductions), counts))
-    return weighed, effective_votes(counted, agreement)
-
-
-def _side(cast: CastBallot) -> Side:
-    return "absent" if cast.ballot is None else cast.ballot.choice
+def _cast(policy: VotePolicy, cast: CastBallot, grounded: Grounded, records: Records) -> Cast:
+    """A ballot with what its own words and its voter's record take. A record takes only what evidence left."""
+    reductions = grounded.reductions
+    if cast.ballot is not None and not grounded.void:
+        by_record = by_confidence(cast.ballot, records.get(cast.voter))
+        reductions += (by_record,) if by_record is not None else ()
+    side: Side = "absent" if cast.ballot is None else cast.ballot.choice
+    return Cast(cast.voter, side, policy.voters[cast.voter], policy.veto and grounded.vetoes, reductions)
 
 
 def _accounts(
-    policy: VotePolicy, weighed: Sequence[Weighed], records: Records, outcome: VoteOutcome
+    policy: VotePolicy,
+    ballots: Sequence[CastBallot],
+    grounded: Sequence[Grounded],
+    weighed: Weighed,
+    records: Records,
 ) -> tuple[VoterAccount, ...]:
-    casts = [each.cast for each in weighed]
-    weights = [cast.weight for cast in casts]
-    quota = exact(policy.threshold) * sum(weights)
+    outcome = decide(policy, weighed)
+    quota = exact(policy.threshold) * sum(weighed.weights)
+    powers = zip(banzhaf(weighed.weights, quota), shapley_shubik(weighed.weights, quota), strict=True)
     accounts = []
-    for each, swings, orders in zip(weighed, banzhaf(weights, quota), shapley_shubik(weights, quota), strict=True):
-        voter, said = each.cast.voter, each.ballot.ballot
-        without = decide(policy, [other for other in casts if other is not each.cast])
+    for cast, weight, said, why, (swings, orders) in zip(
+        weighed.casts, weighed.weights, ballots, grounded, powers, strict=True
+    ):
+        agreement = weighed.agreement.get(cast.voter)
+        reductions = (*cast.reductions, *([agreement] if agreement is not None else []))
+        without = decide(policy, weigh([other for other in weighed.casts if other is not cast], records))
         accounts.append(
             VoterAccount(
-                role=voter,
-                choice=each.cast.side,
-                weight=policy.voters[voter],
-                effective_weight=each.cast.weight,
-                reasons=(*each.grounded.reasons, *(reduction.reason for reduction in each.reductions)),
-                rationale=said.rationale if said else "",
-                confidence=said.confidence if said else None,
+                role=cast.voter,
+                choice=cast.side,
+                weight=cast.weight,
+                effective_weight=weight,
+                reasons=(*why.reasons, *(reduction.reason for reduction in reductions)),
+                rationale=said.ballot.rationale if said.ballot else "",
+                confidence=said.ballot.confidence if said.ballot else None,
                 pivotal=without != outcome,
                 outcome_without=without,
                 banzhaf=float(swings),
                 shapley_shubik=float(orders),
-                reductions=each.reductions,
-                record=records.get(voter),
+                reductions=reductions,
+                record=records.get(cast.voter),
             )
         )
     return tuple(accounts)
