@@ -9,14 +9,12 @@ import secrets
 from dataclasses import dataclass
 
 from activities.answers import read_candidate
+from activities.faults import failures, to_mend, told_to_voters, with_code
 from activities.plain_code import main_path
 from activities.stubs import Draft, stub_of
 from schema.messages.sandbox import SandboxRun
 from schema.messages.task import TaskSpec
 from schema.messages.vote import Evidence
-
-MAX_REPORT_CHARACTERS = 3_000
-MAX_FAILURES = 5
 
 # Measured on the embedded model: without examples it rejects whatever it is shown; after these it approves nearly
 # all. Its vote tells little either way, and the rules of grounding are there for such voters.
@@ -45,18 +43,6 @@ class Material:
     candidate: str | None = None
     report: SandboxRun | None = None
     objections: str | None = None
-
-
-def failures(report: SandboxRun) -> str:
-    """The failing tests of a report, shortest first, within a bound: what a repair needs to see."""
-    lines = []
-    if report.limit is not None:
-        lines.append(f"The run was stopped by its {report.limit} limit.")
-    failed = sorted((test for test in report.tests if test.outcome != "passed"), key=lambda test: len(test.message))
-    lines += [f"{test.id}: {test.outcome}\n{test.message}" for test in failed[:MAX_FAILURES]]
-    if not report.tests:
-        lines.append(report.stdout[-1_500:] or report.stderr[-1_500:])
-    return "\n".join(lines)[:MAX_REPORT_CHARACTERS]
 
 
 def summary_of(evidence: Evidence) -> str:
@@ -97,7 +83,12 @@ class Brief:
             parts.append(self.fence("plan of the architect", self._plan()))
         if self._material.candidate and self._material.report:
             parts.append(self.fence("your last attempt", self._code()))
-            parts.append(self.fence("what failed", failures(self._material.report)))
+            report = self._material.report
+            if not report.passed:
+                parts.append(self.fence("what failed", failures(report)))
+            if found := to_mend(report):
+                files = read_candidate(self._material.candidate)
+                parts.append(self.fence("what guards found in it", with_code(found, files)))
             parts.append("Answer with the corrected files, each of them whole.")
         else:
             parts.append("Answer with every file that is new or changed, each of them whole.")
@@ -111,7 +102,7 @@ class Brief:
             parts.append(self.fence("objections of the first round", self._material.objections))
         parts.append(f"Test report (evidence id: tests): {summary_of(evidence)}")
         if evidence.findings:
-            found = "\n".join(f"{name}: severity {severity}" for name, severity in evidence.findings.items())
+            found = told_to_voters(evidence, self._material.report)
             parts.append(self.fence("findings, by evidence id", found))
         parts.append(
             "Vote: approve or reject, with your confidence, a rationale of one sentence, and the ids of the evidence "
