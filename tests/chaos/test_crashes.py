@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.golden import Golden, running_golden
 from tests.support.processes import is_gone, until
-from tests.support.provider import Provider, Script, files
+from tests.support.provider import Provider, Script, ballot, files
 from tests.support.specs import GOOD, HALF, spec
 
 PARTS = {
@@ -90,6 +90,43 @@ async def test_a_worker_killed_in_mid_task_repeats_no_step_that_was_done(golden:
     ]
     assert all(call[2] == "settled" for call in calls if call[0] != "ballot/security/1")
     assert_books_balance(golden, task_id)
+
+
+async def explanation_of(golden: Golden, task_id: str) -> dict[str, Any]:
+    """Of a task's vote, but for the voters' records, which grow with every vote."""
+    vote: dict[str, Any] = (await golden.result(task_id))["consensus"]
+    for voter in vote["voters"]:
+        del voter["record"]
+    return vote
+
+
+async def test_a_worker_killed_in_mid_vote_changes_nothing_of_the_vote(golden: Golden, provider: Provider) -> None:
+    shown = {"category": "correctness", "severity": "high", "where": "work.py:1", "evidence": ["diff"]}
+    said = {"security": [ballot("reject", shown)], "tester": [ballot("abstain")]}
+    gates = {voter: threading.Event() for voter in ("reviewer", "security", "tester")}
+    provider.script("vote undisturbed", Script(developer=[files(work=GOOD)], ballots=said))
+    provider.script("vote killed", Script(developer=[files(work=GOOD)], ballots=said, gates=gates))
+    undisturbed = await golden.submit(spec("vote undisturbed"))
+    expected = await explanation_of(golden, undisturbed)
+    killed = await golden.submit(spec("vote killed"))
+    await step_is(golden, killed, "ballot/architect/1", "done")
+    await until(lambda: len(provider.asked_about("vote killed", lambda asked: asked.voting)) == 4)
+    kill(golden, "worker")
+    for gate in gates.values():
+        gate.set()
+    assert await explanation_of(golden, killed) == expected
+
+    # Of what was out, the first dispatch is charged at its estimate, as nobody knows its end; and each vote once.
+    calls = "SELECT step, dispatch, state FROM model_calls WHERE task_id = %s AND step LIKE 'ballot/%%' ORDER BY 1, 2"
+    asked_twice = [(f"ballot/{voter}/1", number, state)
+                   for voter in gates for number, state in ((1, "uncertain"), (2, "settled"))]  # fmt: skip
+    assert rows(golden, calls, killed) == [("ballot/architect/1", 1, "settled"), *asked_twice]
+    ballots = (
+        "SELECT round, voter, choice, weight, effective_weight, late FROM ballots WHERE task_id = %s ORDER BY 1, 2"
+    )
+    assert rows(golden, ballots, killed) == rows(golden, ballots, undisturbed)
+    assert len(rows(golden, ballots, killed)) == 4
+    assert_books_balance(golden, undisturbed, killed)
 
 
 async def test_a_worker_killed_in_the_sandbox_proves_again_and_leaves_no_container(
