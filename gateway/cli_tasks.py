@@ -126,13 +126,17 @@ def result(
 def follow_up(
     task_id: TaskId,
     number: Annotated[int, typer.Argument(metavar="N", min=1, help="Which of those that `golden result` shows.")],
+    tokens: Annotated[
+        int | None, typer.Option("--tokens", metavar="N", help="Of what its parent has left; all if not said.")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
     key: Annotated[str | None, typer.Option("--key", help="Idempotency key: the same submits it once.")] = None,
     as_json: Json = False,
 ) -> None:
     """Submit a task that was suggested for what could not be fixed; it spends what its parent has left."""
     client = GatewayClient(read_settings())
-    task = client.post_once(f"{task_path(task_id)}/follow-ups", {"number": number}, key or str(uuid7()))
+    body = {"number": number, **({"budget_tokens": tokens} if tokens is not None else {})}
+    task = client.post_once(f"{task_path(task_id)}/follow-ups", body, key or str(uuid7()))
     _follow(client, task, watch=watch, as_json=as_json)
 
 

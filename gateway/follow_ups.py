@@ -27,11 +27,16 @@ ROUTE = "POST /v1/tasks/{task_id}/follow-ups"
 
 
 class FollowUpRequest(Message):
-    """Which of the suggestions, counted from 1 as `golden result` shows them."""
+    """Which of the suggestions, counted from 1 as `golden result` shows them.
+
+    Attributes:
+        budget_tokens: of what its parent has left; all of it if not said.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     number: Annotated[int, Field(ge=1, le=1_000)]
+    budget_tokens: Annotated[int, Field(ge=SMALLEST_BUDGET, le=10_000_000)] | None = None
 
 
 async def submit_follow_up(call: Call) -> Response:
@@ -77,7 +82,8 @@ async def _write(
     follow_up = result.follow_ups[request.number - 1]
     if follow_up.task_id is not None:
         raise invalid([("number", f"is submitted already, as task {follow_up.task_id}")])
-    task = task_of(spec, follow_up.finding, result.files, await _left(connection, parent))
+    tokens = await _tokens(connection, parent, request.budget_tokens)
+    task = task_of(spec, follow_up.finding, result.files, tokens)
     if task is None:
         raise invalid([("number", "can't be a task: the candidate's files are none that a task may have")])
     return await write_task(connection, call, task, child, kind="task", parent=call.task_id)
@@ -89,17 +95,16 @@ async def _result(connection: AsyncConnection, tenant: str, parent: Row[Any]) ->
     return TaskResult.model_validate_json(await get_text(connection, tenant, parent.result))
 
 
-async def _left(connection: AsyncConnection, parent: Row[Any]) -> int:
-    """Tokens of the parent's budget that neither it nor another follow-up has."""
+async def _tokens(connection: AsyncConnection, parent: Row[Any], wished: int | None) -> int:
+    """Of the tokens that neither the parent nor another follow-up has, those that are wished for, or all."""
     given = await connection.scalar(
         select(func.coalesce(func.sum(tasks.c.budget_tokens), 0)).where(
             tasks.c.parent == parent.task_id, tasks.c.tenant == parent.tenant
         )
     )
     left = int(parent.budget_tokens - parent.spent_tokens - (given or 0))
-    if left < SMALLEST_BUDGET:
-        remedy = "submit a task of its own, with a budget of its own"
-        raise Problem(
-            BUDGET_EXHAUSTED, f"the task has {max(0, left):,} tokens left; a task needs {SMALLEST_BUDGET:,}: {remedy}"
-        )
-    return left
+    needed = wished or SMALLEST_BUDGET
+    if left < needed:
+        remedy = "ask for less, or submit a task with a budget of its own"
+        raise Problem(BUDGET_EXHAUSTED, f"the task has {max(0, left):,} tokens left, not {needed:,}: {remedy}")
+    return wished or left

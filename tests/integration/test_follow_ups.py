@@ -66,10 +66,14 @@ async def test_what_is_left_of_the_budget_is_given_once(gateway_url: str, token:
         parent = await submit(http)
         await end(database, parent)
         path = f"{parent['links']['self']}/follow-ups"
-        first, second = [await http.post(path, json={"number": 1}) for _ in range(2)]
+        wishes: tuple[dict[str, int], ...] = ({"budget_tokens": 15_000}, {"budget_tokens": 6_000}, {}, {})
+        answers = [await http.post(path, json={"number": 1, **wish}) for wish in wishes]
 
-    assert first.status_code == 202
-    assert (second.status_code, problem(second)) == (409, "budget-exhausted")
+    assert [answer.status_code for answer in answers] == [202, 409, 202, 409]
+    assert problem(answers[1]) == problem(answers[3]) == "budget-exhausted"
+    async with database.tenant(parent["tenant"]) as connection:
+        given = select(tasks.c.budget_tokens).where(tasks.c.parent == UUID(parent["task_id"]))
+        assert sorted((await connection.execute(given)).scalars()) == [5_000, 15_000]
 
 
 async def test_what_is_not_suggested_is_refused_by_its_number(

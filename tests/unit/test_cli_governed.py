@@ -191,9 +191,10 @@ def test_a_suggested_follow_up_is_submitted_by_its_number(gateway: ScriptedGatew
     route = f"POST /v1/tasks/{TASK_ID}/follow-ups"
     gateway.on(route, (202, task()))
 
-    code, out, _ = golden("follow-up", TASK_ID, "2")
+    code, out, _ = golden("follow-up", TASK_ID, "2", "--tokens", "5000")
 
-    assert (code, out.splitlines()[0], sent(gateway, route)) == (0, f"task {TASK_ID}", [{"number": 2}])
+    assert (code, out.splitlines()[0]) == (0, f"task {TASK_ID}")
+    assert sent(gateway, route) == [{"number": 2, "budget_tokens": 5000}]
 
 
 def test_what_turned_out_is_told_with_its_source(gateway: ScriptedGateway, golden: Golden) -> None:
