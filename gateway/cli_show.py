@@ -51,7 +51,7 @@ def show_tasks(screen: Console, tasks: Iterable[TaskView]) -> None:
             plain(state, STATE_STYLES.get(state, "")),
             task.submitted_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
             plain(task.submitted_by),
-            plain(line(task.title)),
+            plain(line(task.title if task.kind == "task" else f"{task.kind}: {task.title}")),
         )
     print_table(screen, table)
 

@@ -205,3 +205,12 @@ def test_what_turned_out_is_told_with_its_source(gateway: ScriptedGateway, golde
 
     assert (code, out) == (0, f"task {TASK_ID}: bad recorded, by rollback\n")
     assert sent(gateway, route) == [{"source": "rollback", "good": False, "reason": "it broke the login"}]
+
+
+def test_a_vote_among_tasks_says_that_it_is_one(gateway: ScriptedGateway, golden: Golden) -> None:
+    page = {"items": [{**task(), "kind": "vote"}, task()], "next_cursor": None}
+    gateway.on("GET /v1/tasks?limit=50", (200, page))
+
+    lines = golden("tasks")[1].splitlines()
+
+    assert [line.split("  ")[-1] for line in lines[1:]] == ["vote: Add", "Add"]
