@@ -1,118 +1,132 @@
-"""Tasks for what could not be fixed: submitted from a suggestion, linked to their parent, within its budget."""
+"""What a task leaves to be done: suggested, or created in the transaction that ends it, within its own budget."""
 
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import select
 
+from activities.accounts import Accounts
+from activities.answers import canonical_candidate
+from activities.fixes import diff_of
+from activities.verdicts import Verdicts
 from schema.database import Database
-from schema.messages.candidate import spec_of
-from schema.messages.task import TaskResult
-from schema.tables import tasks
+from schema.messages.sandbox import Finding, SandboxRun
+from schema.messages.steps import FinishInput
+from schema.messages.task import FollowUp, TaskResult, TaskSpec, TaskState
+from schema.tables import audit_records, tasks, texts
 from schema.texts import get_text, put_text
-from tests.support.http import client, problem, set_task, submit, tenant_name
+from tests.support.budgets import admitted_task, price, rows_of, spend
+from tests.support.http import client, set_task, tenant_name
 
 Token = Callable[..., str]
 
-FINDING = {"id": "security/1", "guard": "security", "rule": "B602", "severity": "high", "message": "shell=True"}
-FOLLOW_UP = {"title": "Follow-up: security B602", "finding": {**FINDING, "file": "add.py", "line": 3}}
+FILES = {"add.py": "def add(a, b):\n    return a + b\n"}
+CREATE = {"tools": True, "model": True, "follow_up": "create"}
 
 
-async def end(database: Database, task: dict[str, Any], **values: Any) -> None:
-    """The end of a task that left something to mend."""
-    async with database.tenant(task["tenant"]) as connection:
-        result = TaskResult.model_validate(
-            {
-                "task_id": task["task_id"],
-                "state": "accepted",
-                "files": {"add.py": "def add(a, b):\n    return a + b\n"},
-                "findings": [FOLLOW_UP["finding"]],
-                "follow_ups": [FOLLOW_UP, {**FOLLOW_UP, "task_id": task["task_id"]}],
-            }
-        )
-        reference = await put_text(connection, task["tenant"], result.model_dump_json())
-    await set_task(database, task, state="accepted", result=reference, **values)
+def finding(number: int, severity: str = "high", **changes: Any) -> Finding:
+    known = {"id": f"secrets-{number}", "guard": "secrets", "rule": "aws-key", "severity": severity, "message": "a key"}
+    return Finding.model_validate({**known, "file": "add.py", "line": number, **changes})
 
 
-async def test_a_suggestion_becomes_a_task_with_its_parents_tests_and_what_is_left_of_its_budget(
+async def end(
+    database: Database,
+    task: dict[str, Any],
+    *findings: Finding,
+    state: TaskState = TaskState.ACCEPTED,
+    files: dict[str, str] | None = None,
+) -> TaskResult:
+    """The result of a task that came to these files and left these findings."""
+    tenant, task_id = task["tenant"], UUID(task["task_id"])
+    async with database.tenant(tenant) as connection:
+        candidate = await put_text(connection, tenant, canonical_candidate(files or FILES))
+        report = SandboxRun(exit_code=0, findings=findings, isolation="gvisor").model_dump_json()
+        stored = await put_text(connection, tenant, report)
+    finish = FinishInput(task_id=task_id, tenant=tenant, state=state, candidate=candidate, report=stored)
+    assert await Verdicts(Accounts(database, price)).finish(finish)
+    async with database.tenant(tenant) as connection:
+        reference = await connection.scalar(select(tasks.c.result).where(tasks.c.task_id == task_id))
+        return TaskResult.model_validate_json(await get_text(connection, tenant, reference))
+
+
+async def children_of(database: Database, tenant: str) -> list[dict[str, Any]]:
+    return [row for row in await rows_of(database, tasks, tenant) if row["parent"] is not None]
+
+
+async def test_what_was_left_of_a_budget_is_shared_by_the_gravest_and_told_to_the_audit_log(
     gateway_url: str, token: Token, database: Database
 ) -> None:
     tenant = tenant_name()
-    async with client(gateway_url, token("developer", tenant), **{"Idempotency-Key": "one"}) as http:
-        parent = await submit(http, policy={"quorum": 3})
-        await end(database, parent, spent_tokens=4_000)
-        path = f"{parent['links']['self']}/follow-ups"
-        first, again = [await http.post(path, json={"number": 1}) for _ in range(2)]
+    async with client(gateway_url, token("developer", tenant)) as http:
+        task = await admitted_task(http, database, budget_tokens=5_000, auto_fix=CREATE)
+        await spend(database, task, "plan", used=2_500)
+    result = await end(database, task, finding(1), finding(2, "medium"), finding(3, "medium"), finding(4, "low"))
 
-    child = first.json()
-    assert (first.status_code, child["parent"], child["title"]) == (
-        202,
-        parent["task_id"],
-        "Follow-up: security B602 in add.py, line 3",
-    )
-    assert again.json()["task_id"] == child["task_id"]
-    async with database.tenant(tenant) as connection:
-        row = (await connection.execute(select(tasks).where(tasks.c.task_id == UUID(child["task_id"])))).one()
-        spec = spec_of(await get_text(connection, tenant, row.spec))
-    assert row.budget_tokens == spec.budget_tokens == 16_000
-    assert (list(spec.tests), list(spec.files)) == (["test_add.py"], ["add.py"])
-    assert "Rule: B602\n" in spec.instructions
-    assert (spec.auto_fix.follow_up, spec.policy.quorum) == ("off", 3)
+    children = await children_of(database, tenant)
+    # 2,500 were left, so that there are no three of 1,000.
+    assert [child["budget_tokens"] for child in children] == [1_250, 1_250]
+    assert [follow_up.task_id is not None for follow_up in result.follow_ups] == [True, True, False, False]
+    assert all(child["state"] == "submitted" and str(child["parent"]) == task["task_id"] for child in children)
+    told = [row for row in await rows_of(database, audit_records, tenant) if row["action"] == "task.follow_up"]
+    assert {row["object"] for row in told} == {str(child["task_id"]) for child in children}
 
-
-async def test_what_is_left_of_the_budget_is_given_once(gateway_url: str, token: Token, database: Database) -> None:
-    async with client(gateway_url, token("developer", tenant_name())) as http:
-        parent = await submit(http)
-        await end(database, parent)
-        path = f"{parent['links']['self']}/follow-ups"
-        wishes: tuple[dict[str, int], ...] = ({"budget_tokens": 15_000}, {"budget_tokens": 6_000}, {}, {})
-        answers = [await http.post(path, json={"number": 1, **wish}) for wish in wishes]
-
-    assert [answer.status_code for answer in answers] == [202, 409, 202, 409]
-    assert problem(answers[1]) == problem(answers[3]) == "budget-exhausted"
-    async with database.tenant(parent["tenant"]) as connection:
-        given = select(tasks.c.budget_tokens).where(tasks.c.parent == UUID(parent["task_id"]))
-        assert sorted((await connection.execute(given)).scalars()) == [5_000, 15_000]
+    (body, *_) = [row["body"] for row in await rows_of(database, texts, tenant) if row["digest"] == children[0]["spec"]]
+    spec = TaskSpec.model_validate_json(body)
+    assert (spec.files, list(spec.tests)) == (FILES, ["test_add.py"])
+    assert spec.auto_fix.follow_up == "off"
+    assert "secrets" in spec.instructions
+    assert spec.title in {follow_up.title for follow_up in result.follow_ups[:2]}
 
 
-async def test_what_is_not_suggested_is_refused_by_its_number(
-    gateway_url: str, token: Token, database: Database
+@pytest.mark.parametrize(
+    "case", ["too little is left", "not accepted", "a follow-up itself", "files that no task may have"]
+)
+async def test_where_nothing_can_be_created_it_is_suggested_with_the_reason(
+    gateway_url: str, token: Token, database: Database, case: str
 ) -> None:
-    async with client(gateway_url, token("developer", tenant_name())) as http:
-        parent = await submit(http)
-        path = f"{parent['links']['self']}/follow-ups"
-        early = await http.post(path, json={"number": 1})
-        await end(database, parent)
-        refused = [await http.post(path, json={"number": number}) for number in (2, 3)]
+    tenant = tenant_name()
+    async with client(gateway_url, token("developer", tenant)) as http:
+        task = await admitted_task(http, database, budget_tokens=3_000, auto_fix=CREATE)
+        if case == "too little is left":
+            await spend(database, task, "plan", used=2_001, reserved=2_500)
+        if case == "a follow-up itself":
+            await set_task(database, task, parent=UUID(task["task_id"]))
+    state = TaskState.REJECTED if case == "not accepted" else TaskState.ACCEPTED
+    files = {"queue.py": "x = 1\n"} if case == "files that no task may have" else None
+    (suggested,) = (await end(database, task, finding(1), state=state, files=files)).follow_ups
 
-    assert (early.status_code, problem(early)) == (409, "task-not-final")
-    assert [(each.status_code, each.json()["errors"][0]["field"]) for each in refused] == [(422, "number")] * 2
-
-
-async def test_what_is_left_is_a_list_or_sarif(gateway_url: str, token: Token, database: Database) -> None:
-    async with client(gateway_url, token("developer", tenant_name())) as http:
-        task = await submit(http)
-        await end(database, task)
-        path = f"{task['links']['self']}/findings"
-        listed, told = await http.get(path), await http.get(path, headers={"Accept": "application/sarif+json"})
-        other = await http.get(path, headers={"Accept": "text/html"})
-
-    assert [each["id"] for each in listed.json()["items"]] == ["security/1"]
-    assert (told.headers["content-type"], told.headers["vary"]) == ("application/sarif+json", "Accept")
-    (run,) = told.json()["runs"]
-    assert (told.json()["version"], [each["ruleId"] for each in run["results"]]) == ("2.1.0", ["security/B602"])
-    assert (other.status_code, problem(other)) == (406, "not-acceptable")
+    assert suggested.task_id is None
+    assert (
+        suggested.reason
+        == {
+            "too little is left": "the task left 999 tokens, and 1,000 are needed",
+            "not accepted": "the task was not accepted",
+            "a follow-up itself": "the task is a follow-up itself",
+            "files that no task may have": "the candidate's files are none that a task may have",
+        }[case]
+    )
+    assert len(await rows_of(database, tasks, tenant)) == 1
 
 
-async def test_voters_without_a_record_are_shown_with_their_weights(gateway_url: str, token: Token) -> None:
-    async with client(gateway_url, token("viewer", tenant_name())) as http:
-        answer = await http.get("/v1/governance/voters")
+async def test_a_task_suggests_unless_it_says_otherwise(gateway_url: str, token: Token, database: Database) -> None:
+    tenant = tenant_name()
+    async with client(gateway_url, token("developer", tenant)) as http:
+        usual = await admitted_task(http, database)
+        silent = await admitted_task(http, database, auto_fix={**CREATE, "follow_up": "off"})
+    suggested = await end(database, usual, finding(1, line=0, file="a/add.py"), finding(2, guard="tests", rule="x"))
 
-    shown = {each["record"]["voter"]: (each["weight"], each["proposed_weight"]) for each in answer.json()["items"]}
-    assert shown == {
-        "reviewer": (3000, None),
-        "security": (2500, None),
-        "tester": (2500, None),
-        "architect": (2000, None),
-    }
+    assert suggested.follow_ups == (
+        FollowUp(title="Follow-up: secrets aws-key in a/add.py", finding=finding(1, line=0, file="a/add.py")),
+    )
+    assert (await end(database, silent, finding(1))).follow_ups == ()
+
+
+def test_a_diff_shows_what_changed_within_bounds() -> None:
+    before = {"a.py": "one\ntwo\n", "same.py": "x\n", "long.py": "y\n" * 5_000}
+    assert diff_of(before, {**before, "a.py": "one\n2"}) == (
+        "--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,2 @@\n one\n-two\n+2\n\\ No newline at end of file\n"
+    )
+    assert "5,000 lines before" in diff_of(before, {**before, "long.py": "z\n"})
+    assert len(diff_of({}, {"a.py": "x" * 100_000})) < 20_100
