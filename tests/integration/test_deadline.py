@@ -43,6 +43,7 @@ from schema.messages.steps import (
     VoterRecords,
 )
 from schema.messages.vote import Ballot, Choice, Evidence, Explanation, VotePolicy
+from tests.support.histories import record
 from tests.support.processes import until
 from workers.provision import add_search_attributes
 from workflows.agent_task import AgentTask
@@ -68,6 +69,7 @@ class World:
         self.slow: dict[str, int] = {}
         self.recorded: list[RecordVoteInput] = []
         self.first: RecordedVote | None = None
+        self.kept_as = ""
         self.parked: list[ParkInput] = []
         self.asked: list[AskRoleInput] = []
         self.letter = LetterDecision()
@@ -253,6 +255,8 @@ async def hold(environment: WorkflowEnvironment, world: World, vote: ConsensusIn
         )
         # Only this skips time.
         await handle.result()
+        if world.kept_as:
+            await record(environment.client, handle.id, world.kept_as)
     return world.recorded[-1].explanation
 
 
@@ -388,7 +392,7 @@ async def test_a_ballot_of_round_1_that_comes_in_round_2_is_late_and_both_are_ro
 ) -> None:
     world = World(choice="abstain")
     # Round 1 ends at 50 seconds; round 2 waits until its own clock is at 50, as one of its ballots never comes.
-    world.slow = {"ballot/security/1": 1, "ballot/tester/2": 4}
+    world.slow, world.kept_as = {"ballot/security/1": 1, "ballot/tester/2": 4}, "ConsensusRound-late"
     explanation = await hold(environment, world, vote_of(deadline_seconds=50))
     assert (explanation.round, explanation.round_one_outcome, explanation.outcome) == (2, "undecided", "undecided")
     assert [(late.voter, late.round) for late in explanation.late] == [("security", 1)]

@@ -15,7 +15,9 @@ async def record(client: Client, workflow_id: str, name: str) -> None:
     """Keep a closed workflow's history as `NAME.json`, in clear text, where recording is asked for."""
     if os.environ.get("GOLDEN_RECORD") == "1":
         history = await client.get_workflow_handle(workflow_id).fetch_history()
-        await decrypt(history, client)
+        # The test server's client seals nothing.
+        if client.data_converter.payload_codec is not None:
+            await decrypt(history, client)
         (FOLDER / f"{name}.json").write_text(history.to_json() + "\n")
 
 
