@@ -148,10 +148,10 @@ class Brief:
     def lean_vote(self, role: str, evidence: Evidence) -> str:
         """A vote for a small model: it answers by example, and looks at what stands last."""
         code = "\n".join(self._changed().values())[:2_000]
-        return (
-            f"```python\n{code.strip()}\n```\n\n{_LEAN_QUESTIONS[role]}\n\n{_EXAMPLES}"
-            f"Test report: {summary_of(evidence)}\nVote:"
-        )
+        shown = f"```python\n{code.strip()}\n```\n\n{_LEAN_QUESTIONS[role]}\n\n"
+        # Its examples are about reports: without one they would only mislead.
+        reported = f"{_EXAMPLES}Test report: {summary_of(evidence)}\n" if "tests" in evidence.ids else ""
+        return f"{shown}{reported}Vote:"
 
     def _task(self, *, tests: bool = True) -> str:
         spec = self._material.spec

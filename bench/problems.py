@@ -10,9 +10,11 @@ import ast
 import gzip
 import json
 import random
+import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ class Problem(BaseModel):
     @property
     def tests(self) -> dict[str, str]:
         """The problem's tests for pytest: the body of `check`, unchanged, as one test."""
-        return {f"test_{MODULE}.py": as_pytest(self.test, self.entry_point)}
+        return {f"test_{MODULE}.py": as_pytest(self.test, self.entry_point, functions_of(self.prompt))}
 
     def task(self, **changes: Any) -> TaskSpec:
         """The problem as a task; the tests judge, and are not shown."""
@@ -77,8 +79,14 @@ def docstring_of(prompt: str, name: str) -> str:
     return (ast.get_docstring(found[-1]) or "") if found else ""
 
 
-def as_pytest(test: str, name: str) -> str:
-    """A file for pytest: `check`'s statements stand in a test function, where `candidate` is the function.
+def functions_of(prompt: str) -> list[str]:
+    """The functions that a prompt defines."""
+    return re.findall(r"^def (\w+)", prompt, re.MULTILINE)
+
+
+def as_pytest(test: str, name: str, given: Sequence[str] = ()) -> str:
+    """A file for pytest: `check`'s statements stand in a test function, where `candidate` is the function; others that
+    the prompt gave are there too where the tests use them.
 
     Raises:
         ValueError: the text defines no `check`.
@@ -91,7 +99,9 @@ def as_pytest(test: str, name: str) -> str:
     argument = check.args.args[0].arg
     check.name, check.args.args = f"test_{name}", []
     check.body.insert(0, ast.parse(f"{argument} = {name}").body[0])
-    imports = ast.parse(f"from {MODULE} import {name}").body
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names = ", ".join(dict.fromkeys([name, *(other for other in given if other in used)]))
+    imports = ast.parse(f"from {MODULE} import {names}").body
     return ast.unparse(ast.fix_missing_locations(ast.Module([*imports, *tree.body], []))) + "\n"
 
 
