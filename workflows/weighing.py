@@ -64,7 +64,7 @@ def by_agreement(counted: Sequence[Voter], records: Records) -> dict[Voter, Redu
         total = sum(alike.values(), Fraction(0))
         if total > 0:
             names = " and ".join(other for other, value in alike.items() if value > 0)
-            told = f"votes like {names}: {len(counted)} ballots that agree are fewer independent votes"
+            told = f"votes as {names} do: together they are fewer independent votes"
             found[voter] = Reduction(rule="agreement", factor=_rounded(1 / (1 + total)), reason=told)
     return found
 
