@@ -160,7 +160,7 @@ async def test_a_vote_without_a_decision_is_a_persons_to_decide(
     provider.script("escalated", Script(developer=[files(work=GOOD)], ballots=undecided()))
     task_id = await golden.submit(spec("escalated"))
     task = await golden.until(task_id, lambda task: task["state"] == "escalated")
-    assert task["reason"].startswith("undecided: no ballot carries weight")
+    assert "no ballot carries weight" in task["reason"]
     # While a person thinks it over, the tenant's slots are for those who work.
     await nothing_is_held(golden, [task_id])
     assert len(provider.asked_about("escalated", lambda asked: asked.voting)) == 8
