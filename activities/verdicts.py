@@ -34,6 +34,7 @@ class Verdicts:
         async with self._database.tenant(ref.tenant) as connection:
             await lock_account(connection, ref.tenant)
             if await move(connection, ref.task_id, ref.tenant, TaskState.ESCALATED, question.question):
+                await _show(connection, question)
                 await self._accounts.give_back(connection, ref.task_id)
 
     async def decision(self, task: ReadDecisionInput) -> HumanDecision:
@@ -70,6 +71,18 @@ class Verdicts:
         if records:
             await append(connection, finish.tenant, records)
         return True
+
+
+async def _show(connection: AsyncConnection, question: EscalateInput) -> None:
+    """What a person decides on, in the form of the result that it would be."""
+    if question.shown is None:
+        return
+    task_id = question.ref.task_id
+    spent = await connection.scalar(select(tasks.c.spent_micro_usd).where(tasks.c.task_id == task_id))
+    shown = question.shown.model_copy(update={"reason": question.question})
+    result = await _result(connection, shown, spent or 0)
+    reference = await put_text(connection, question.ref.tenant, result.model_dump_json())
+    await connection.execute(update(tasks).where(tasks.c.task_id == task_id).values(result=reference))
 
 
 async def _end(connection: AsyncConnection, finish: FinishInput, row: Any) -> list[AuditRecord]:

@@ -87,7 +87,7 @@ OPERATIONS: tuple[Operation, ...] = (
         permission=Permission.TASKS_READ,
         handler=tasks.show_result,
         action="tasks.result",
-        summary="Show what a final task came to",
+        summary="Show what a final task came to, or what a person decides on of an escalated one",
         returns=TaskResult,
         problems=(NOT_FOUND, TASK_NOT_FINAL),
     ),

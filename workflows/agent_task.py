@@ -29,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
         AskRoleResult,
         ConsensusInput,
         ConsensusResult,
+        EscalateInput,
         FinishInput,
         KeptFix,
         Proof,
@@ -226,7 +227,8 @@ class AgentTask:
         )
         result = await self._hold_vote(round_input, admission.title)
         states = {"approved": TaskState.ACCEPTED, "rejected": TaskState.REJECTED, "undecided": TaskState.ESCALATED}
-        return Verdict(states[result.outcome], result.summary, best, result.explanation)
+        told = result.question or result.summary
+        return Verdict(states[result.outcome], told, best, result.explanation)
 
     async def _hold_vote(self, vote: ConsensusInput, title: str) -> ConsensusResult:
         """Under the first free number: a reset of this workflow leaves the vote of the run before behind."""
@@ -256,8 +258,10 @@ class AgentTask:
         """Wait, while the slot is others', for a person; who is silent rejects."""
         enter(TaskState.ESCALATED)
         policy = self._admission.policy if self._admission else VotePolicy()
-        ref = self._steps.ref("escalate")
-        decision = await ask_person(self._task, ref, verdict.reason or "", policy, self._wakes)
+        question = EscalateInput(
+            ref=self._steps.ref("escalate"), question=verdict.reason or "", shown=self._finish_input(verdict)
+        )
+        decision = await ask_person(self._task, question, policy, self._wakes)
         state = TaskState.ACCEPTED if decision.decision == "accept" else TaskState.REJECTED
         reason = f"{decision.decision}ed by {decision.actor}"
         if decision.actor == NOBODY:
@@ -269,16 +273,7 @@ class AgentTask:
         enter(verdict.state)
         if verdict.state in (TaskState.ACCEPTED, TaskState.REJECTED):
             workflow.upsert_search_attributes([GOLDEN_VERDICT.value_set(verdict.state.value)])
-        finish = FinishInput(
-            task_id=self._task.task_id,
-            tenant=self._task.tenant,
-            state=verdict.state,
-            reason=verdict.reason,
-            candidate=verdict.proof.candidate if verdict.proof else None,
-            report=verdict.proof.report if verdict.proof else None,
-            explanation=verdict.explanation,
-            fixes=verdict.fixes,
-        )
+        finish = self._finish_input(verdict)
         # A second cancel must not leave the row open and the slot taken.
         before = await asyncio.shield(
             durable_step(
@@ -288,6 +283,18 @@ class AgentTask:
         if before is not None:
             enter(before)
         return before or verdict.state
+
+    def _finish_input(self, verdict: Verdict) -> FinishInput:
+        return FinishInput(
+            task_id=self._task.task_id,
+            tenant=self._task.tenant,
+            state=verdict.state,
+            reason=verdict.reason,
+            candidate=verdict.proof.candidate if verdict.proof else None,
+            report=verdict.proof.report if verdict.proof else None,
+            explanation=verdict.explanation,
+            fixes=verdict.fixes,
+        )
 
     async def _ask(self, question: AskRoleInput, summary: str, parks: Parks = always) -> AskRoleResult:
         step = question.ref.step

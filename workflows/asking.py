@@ -8,7 +8,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.escalations import EscalationActivities
     from activities.records import RecordActivities
-    from schema.messages.steps import AgentTaskInput, EscalateInput, HumanDecision, ReadDecisionInput, StepRef
+    from schema.messages.steps import AgentTaskInput, EscalateInput, HumanDecision, ReadDecisionInput
     from schema.messages.vote import VotePolicy
 
 from workflows.kinds import RECORD
@@ -24,21 +24,14 @@ class Wakes:
         self.count = 0
 
 
-async def ask_person(
-    task: AgentTaskInput, ref: StepRef, question: str, policy: VotePolicy, wakes: Wakes
-) -> HumanDecision:
+async def ask_person(task: AgentTaskInput, question: EscalateInput, policy: VotePolicy, wakes: Wakes) -> HumanDecision:
     """Put the question, and wait for a decision whose row is there; silence until the policy's end rejects."""
     ends = workflow.now() + timedelta(seconds=policy.decide_within_seconds)
     limited = workflow.patched(HAS_AN_END)
     if limited:
-        question = f"{question} Decide by {ends:%Y-%m-%d %H:%M} UTC; silence rejects."
-    await durable_step(
-        RECORD,
-        RecordActivities.escalate,
-        EscalateInput(ref=ref, question=question),
-        step="escalate",
-        summary="ask a person",
-    )
+        told = f"{question.question} Decide by {ends:%Y-%m-%d %H:%M} UTC; silence rejects."
+        question = question.model_copy(update={"question": told})
+    await durable_step(RECORD, RecordActivities.escalate, question, step="escalate", summary="ask a person")
     read = ReadDecisionInput(task_id=task.task_id, tenant=task.tenant)
     due = min(ends, workflow.now() + timedelta(seconds=policy.remind_after_seconds))
     seen = -1

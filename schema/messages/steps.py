@@ -247,13 +247,6 @@ class StoredText(Message):
     text: TextRef
 
 
-class EscalateInput(Message):
-    """Puts a question to a person."""
-
-    ref: StepRef
-    question: str
-
-
 class ReadDecisionInput(Message):
     """Asks whether a person has decided on an escalated task."""
 
@@ -289,6 +282,18 @@ class FinishInput(Message):
     report: TextRef | None = None
     explanation: TextRef | None = None
     fixes: tuple[KeptFix, ...] = ()
+
+
+class EscalateInput(Message):
+    """Puts a question to a person.
+
+    Attributes:
+        shown: what they decide on, as the task's result would have it.
+    """
+
+    ref: StepRef
+    question: str
+    shown: FinishInput | None = None
 
 
 LetterKind = Literal["model", "sandbox", "budget", "price", "vote", "poison", "internal"]

@@ -160,6 +160,11 @@ async def test_a_vote_without_a_decision_is_a_persons_to_decide(
     provider.script("escalated", Script(developer=[files(work=GOOD)], ballots=undecided()))
     task_id = await golden.submit(spec("escalated"))
     task = await golden.until(task_id, lambda task: task["state"] == "escalated")
+    async with golden.client("approver", sub="ann") as client:
+        shown = (await client.get(f"/v1/tasks/{task_id}/result")).json()
+    # Who decides sees on what.
+    assert (shown["state"], shown["files"]["work.py"]) == ("escalated", GOOD)
+    assert "silence rejects" in shown["reason"]
     assert "no ballot carries weight" in task["reason"]
     # While a person thinks it over, the tenant's slots are for those who work.
     await nothing_is_held(golden, [task_id])
