@@ -54,30 +54,19 @@ CREATE TABLE tenant_policies (
 );
 """
 
-# Of each vote its last round that counted; Brier's score of the confidence that the choice was right.
+# Of each task the last vote and its last round in which the voter took a side; Brier's score of the confidence that the
+# choice was right. Begins with what is known, of which there is little, and not with all ballots.
 RECORDS = """
-CREATE VIEW judged_ballots WITH (security_invoker = true) AS
-SELECT DISTINCT ON (b.task_id, b.vote, b.voter)
-       b.tenant, b.task_id, b.vote, b.voter, b.choice, b.confidence, b.at, t.good,
-       (b.choice = 'approve') = t.good AS agreed
-  FROM ballots b
-  LEFT JOIN LATERAL (
-       SELECT good FROM truths t WHERE t.task_id = b.task_id AND t.tenant = b.tenant
-        ORDER BY array_position(ARRAY['rollback', 'tests', 'human'], t.source) LIMIT 1) t ON true
- WHERE NOT b.late AND b.choice IN ('approve', 'reject')
- ORDER BY b.task_id, b.vote, b.voter, b.round DESC;
-
--- Begins with what is known, of which there is little, and not with all ballots.
 CREATE VIEW voter_records WITH (security_invoker = true) AS
 WITH known AS (
      SELECT DISTINCT ON (task_id) task_id, tenant, good FROM truths
       ORDER BY task_id, array_position(ARRAY['rollback', 'tests', 'human'], source)),
 judged AS (
-     SELECT DISTINCT ON (b.task_id, b.vote, b.voter)
+     SELECT DISTINCT ON (b.task_id, b.voter)
             b.tenant, b.voter, b.confidence, (b.choice = 'approve') = k.good AS agreed
        FROM known k JOIN ballots b ON b.task_id = k.task_id AND b.tenant = k.tenant
       WHERE NOT b.late AND b.choice IN ('approve', 'reject')
-      ORDER BY b.task_id, b.vote, b.voter, b.round DESC)
+      ORDER BY b.task_id, b.voter, b.vote DESC, b.round DESC)
 SELECT tenant, voter, count(*) AS judged, count(*) FILTER (WHERE agreed) AS agreed,
        avg(power(confidence - agreed::integer, 2)) AS brier
   FROM judged GROUP BY tenant, voter;
@@ -85,7 +74,7 @@ SELECT tenant, voter, count(*) AS judged, count(*) FILTER (WHERE agreed) AS agre
 
 RIGHTS = """
 GRANT SELECT, INSERT, UPDATE ON ballots, truths, tenant_policies TO golden_service, golden_tenant;
-GRANT SELECT ON judged_ballots, voter_records TO golden_service, golden_tenant;
+GRANT SELECT ON voter_records TO golden_service, golden_tenant;
 """
 
 
