@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 from pydantic_ai.direct import model_request
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import (
@@ -87,6 +88,7 @@ class Models:
         self.routes = routes
         self._timeout = timeout_seconds
         self._clients: dict[str, Model] = {}
+        self._connections: list[httpx2.AsyncClient] = []
         self._turns: dict[str, asyncio.Semaphore] = {}
 
     def route(self, role: Role, only: tuple[str, ...] | None = None) -> list[ModelTarget]:
@@ -177,8 +179,15 @@ class Models:
     def _client(self, target: ModelTarget) -> Model:
         name = f"{target.model}@{target.base_url}"
         if name not in self._clients:
-            self._clients[name] = _build(target, self._timeout)
+            connections = provider_client(self._timeout)
+            self._connections.append(connections)
+            self._clients[name] = _build(target, self._timeout, connections)
         return self._clients[name]
+
+    async def close(self) -> None:
+        """Close what is open to the providers. No call may be under way, and none may follow."""
+        for connections in self._connections:
+            await connections.aclose()
 
 
 def _reply(target: ModelTarget, response: ModelResponse, draft: Draft | None) -> Reply:
@@ -199,7 +208,7 @@ def _caused_by(error: BaseException | None, *names: str) -> bool:
     return False
 
 
-def _build(target: ModelTarget, timeout: float) -> Model:
+def _build(target: ModelTarget, timeout: float, connections: httpx2.AsyncClient) -> Model:
     """A client that never retries by itself: each dispatch is charged, so each is ours to decide."""
     provider, _, name = target.model.partition(":")
     if provider == "openai":
@@ -212,7 +221,7 @@ def _build(target: ModelTarget, timeout: float) -> Model:
             api_key=target.key(),
             max_retries=0,
             timeout=timeout,
-            http_client=provider_client(timeout),
+            http_client=connections,
         )
         return OpenAIChatModel(name, provider=OpenAIProvider(openai_client=openai))
     if provider == "anthropic":
@@ -225,7 +234,7 @@ def _build(target: ModelTarget, timeout: float) -> Model:
             api_key=target.key(),
             max_retries=0,
             timeout=timeout,
-            http_client=provider_client(timeout),
+            http_client=connections,
         )
         return AnthropicModel(name, provider=AnthropicProvider(anthropic_client=anthropic))
     return infer_model(target.model)

@@ -118,6 +118,9 @@ class Voters:
     def __init__(self, settings: Settings) -> None:
         self._models = Models(read_routes(settings), timeout_seconds=settings.model_timeout_seconds)
 
+    async def close(self) -> None:
+        await self._models.close()
+
     async def vote(self, candidate: Candidate) -> Vote:
         evidence = candidate.evidence
         hidden = evidence.model_copy(update={"tests_passed": 0, "tests_failed": 0})
@@ -169,6 +172,7 @@ async def measure(settings: Settings, problems: list[Problem], options: argparse
             with options.results.open("a") as file:
                 file.writelines(json.dumps(asdict(vote)) + "\n" for vote in votes)
             stored += votes
+    await voters.close()
     wanted = {problem.task_id for problem in problems}
     return [vote for vote in stored if vote.problem in wanted]
 

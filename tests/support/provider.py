@@ -127,7 +127,9 @@ class Provider:
         return JSONResponse(_completion(said if isinstance(said, str) else json.dumps(said), script.usage))
 
     def _read(self, body: dict[str, Any]) -> Asked:
-        system, user = body["messages"][0]["content"], body["messages"][-1]["content"]
+        # Whose answer is begun for it is told no role, and writes code.
+        said = {message["role"]: message["content"] for message in body["messages"]}
+        system, user = said.get("system", "developer"), said["user"]
         role = next(role for role in ROLES if role in system.split(".")[0])
         # The longest, so that one title may begin with another.
         title = max((title for title in self.scripts if title in user), key=len)
