@@ -29,6 +29,8 @@ GRACE = 10.0
 """What the runner may take, over the job's own seconds, to write the files, to kill and to answer."""
 GUARDING = 25.0
 """What guards or remedies may take before that."""
+ROOM_FOR_GUARDS = 256
+"""MiB from which a sandbox loads the guards ahead; tasks have the usual limits, which are above it."""
 ENDED_WITHIN = 5.0
 REMOVED_WITHIN = 10
 KILLED = 137
@@ -244,6 +246,7 @@ def _make(client: docker.DockerClient, spec: ContainerSpec, labels: Mapping[str,
             )
         created = client.api.create_container(
             spec.image,
+            command=[frames.WITH_GUARDS] if spec.memory_mb >= ROOM_FOR_GUARDS else [],
             stdin_open=True,
             labels=dict(labels),
             host_config=client.api.create_host_config(**spec.options()),

@@ -13,6 +13,8 @@ CHUNKS = "chunks"
 """The key of a message with what the candidate wrote, of which any number come before the answer."""
 CROWD = "crowd"
 """Among the chunks, of no pipe: how many processes there are, told when they come to be many."""
+WITH_GUARDS = "guards"
+"""The runner's argument where it is to load the guards ahead."""
 FINDINGS = "findings"
 """Among the chunks, of no pipe: what the guards found, as JSON, told before the candidate runs."""
 MAX_JOB = 32 * 1024 * 1024

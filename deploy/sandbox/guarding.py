@@ -28,8 +28,6 @@ SECONDS = 20.0
 MAX_TOLD = 8 * 1024 * 1024
 SCRATCH = Path("/tmp")  # noqa: S108
 CHUNK = 1 << 16
-ROOMY = 192 * 1024 * 1024
-"""A sandbox of less memory loads nothing ahead."""
 LIMITS = Limits(seconds=SECONDS, output=0, processes=0, crowd=0, disk=8 * 1024 * 1024, user=GUARD)
 
 Judged = dict[str, Any]
@@ -37,15 +35,13 @@ Judged = dict[str, Any]
 
 def preload() -> None:
     """Load the tools before the job comes. An image that lacks one shows it as a guard that crashes."""
-    if _memory() < ROOMY:
-        return
     with contextlib.suppress(Exception):
         from deploy.sandbox.guards import security
 
         security.scan("ahead.py", "import os\n")
 
 
-def inspect(child: Standby | None, job: dict[str, Any]) -> Judged:
+def inspect(child: Standby, job: dict[str, Any]) -> Judged:
     """What the guards find in a job's files, `{findings, weights}`."""
     policy = job["guards"]
     data = _said(child, partial(_look, _material(job), policy))
@@ -53,7 +49,7 @@ def inspect(child: Standby | None, job: dict[str, Any]) -> Judged:
     return {"findings": findings.bounded(found), "weights": findings.weights(found)}
 
 
-def mend(child: Standby | None, job: dict[str, Any]) -> dict[str, Any] | None:
+def mend(child: Standby, job: dict[str, Any]) -> dict[str, Any] | None:
     """What the remedies make of a job's files, `{files, remedies}`; None where they came to no end."""
     data = _said(child, partial(_mend, _material(job), job["findings"], job["gentle"]))
     told = mending.read_report(data)
@@ -76,10 +72,8 @@ def _mend(material: Material, found: list[Finding], gentle: bool, report: int) -
     return 0
 
 
-def _said(child: Standby | None, work: Work) -> bytes:
+def _said(child: Standby, work: Work) -> bytes:
     """What the child reports until it ends, or has no time left; then nothing of it is left either."""
-    if child is None:
-        return b""
     try:
         child.wait()
         child.start(work, LIMITS)
@@ -118,10 +112,3 @@ def _clean() -> None:
             shutil.rmtree(left, ignore_errors=True)
     finally:
         os.seteuid(0)
-
-
-def _memory() -> int:
-    """Bytes that this sandbox may use, as its kernel tells."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        return int(Path("/proc/meminfo").read_text(encoding="utf-8").split()[1]) * 1024
-    return 0

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deploy.sandbox import doors, frames, guarding, judge, standby, supervisor, workspace
+from deploy.sandbox import doors, frames, judge, standby, supervisor, workspace
 
 ENVIRONMENT = {
     "HOME": "/tmp",  # noqa: S108  (the sandbox's own tmpfs)
@@ -41,11 +41,12 @@ def main() -> None:
     isolation = seen_isolation()
     doors.close_devices()
     # Only one child loads pytest: a small process forks and starts another program sooner.
-    children = {"pytest": standby.prepare(preload), "command": standby.prepare(lambda: None)}
+    children = {"pytest": standby.prepare(preload), "command": standby.prepare(load_nothing)}
     for child in children.values():
         child.wait()
     # Nobody waits for this one: what it loads is there when a task's candidate comes, and others do without.
-    children["guards"] = standby.prepare(guarding.preload)
+    if frames.WITH_GUARDS in sys.argv[1:]:
+        children["guards"] = standby.prepare(preload_guards)
     frames.write(answer_output, {"hello": frames.PROTOCOL, "isolation": isolation}, frames.MAX_ANSWER)
     job = frames.read(job_input, frames.MAX_JOB)
     if job is not None:
@@ -82,7 +83,9 @@ def perform(
         return refusal(1, f"the files can't be written: {error.strerror}{where}", limit)
     if job.get("guards") is not None:
         # On the files as they were sent, before anything of the candidate's has run.
-        found = guarding.inspect(children.pop("guards", None), job)
+        from deploy.sandbox import guarding
+
+        found = guarding.inspect(guards_of(children), job)
         tell({frames.FINDINGS: json.dumps(found).encode()})
     work = command_work(job["command"]) if plan is None else pytest_work(plan)
     child = children.pop("command" if plan is None else "pytest").in_place_of(list(children.values()))
@@ -106,7 +109,9 @@ def perform(
 
 def mended(job: dict[str, Any], children: dict[str, standby.Standby]) -> dict[str, Any]:
     """The answer to a job that is not run but mended."""
-    told = guarding.mend(children.pop("guards", None), job)
+    from deploy.sandbox import guarding
+
+    told = guarding.mend(guards_of(children), job)
     answer = refusal(0 if told is not None else 1, "the remedies came to no end" if told is None else "")
     return {**answer, "stderr": answer["stderr"] if told is None else "", "mended": told}
 
@@ -154,6 +159,22 @@ def _run_pytest(
     os.environ.update(ENVIRONMENT)
     os.chdir(workspace.ROOT)
     return report_plugin.run(arguments, folders, matchers, tools, report)
+
+
+def load_nothing() -> None:
+    """What a child does that loads nothing ahead."""
+
+
+def guards_of(children: dict[str, standby.Standby]) -> standby.Standby:
+    """The child that guards or mends: the one that has loaded its tools, else one that does so when it needs them."""
+    return children.pop("guards") if "guards" in children else standby.prepare(load_nothing)
+
+
+def preload_guards() -> None:
+    """Load the guards and their tools before the job comes, in a child: a small process forks sooner."""
+    from deploy.sandbox import guarding
+
+    guarding.preload()
 
 
 def preload() -> None:

@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from schema.messages.base import Message, WorkspacePath
 
@@ -103,8 +104,8 @@ class SandboxRun(Message):
 
     Attributes:
         findings: what the guards found, the gravest first.
-        weights: by guard, what all its findings weigh together: 1, 10 or 100 each by severity.
-        mended: of a job of that kind; None where the remedies came to no end.
+        weights: by guard, what all its findings weigh together: 1, 10 or 100 each by severity. Not part of a report.
+        mended: of a job of that kind; None where the remedies came to no end. Not part of a report.
     """
 
     exit_code: int
@@ -113,8 +114,8 @@ class SandboxRun(Message):
     stdout: str = ""
     stderr: str = ""
     findings: tuple[Finding, ...] = ()
-    weights: dict[str, int] = {}
-    mended: Mended | None = None
+    weights: Annotated[dict[str, int], SkipJsonSchema(), Field(exclude=True)] = {}
+    mended: Annotated[Mended | None, SkipJsonSchema(), Field(exclude=True)] = None
     usage: Usage = Usage()
     isolation: Isolation | None
 

@@ -48,7 +48,7 @@ async def end(
     assert await Verdicts(Accounts(database, price)).finish(finish)
     async with database.tenant(tenant) as connection:
         reference = await connection.scalar(select(tasks.c.result).where(tasks.c.task_id == task_id))
-        return TaskResult.model_validate_json(await get_text(connection, tenant, reference))
+        return TaskResult.model_validate_json(await get_text(connection, tenant, str(reference)))
 
 
 async def children_of(database: Database, tenant: str) -> list[dict[str, Any]]:

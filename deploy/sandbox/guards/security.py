@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 from collections.abc import Iterator
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 from deploy.sandbox.guards.material import (
@@ -67,24 +67,23 @@ class SecurityGuard:
 
 
 @cache
-def load() -> Any:
-    """Bandit's tests; to import them takes longer than all else here, so it is done ahead."""
-    config, test_set = _bandit("config"), _bandit("test_set")
-    return test_set.BanditTestSet(config.BanditConfig(), profile={"exclude": set(LEFT_OUT)})
+def load() -> tuple[ModuleType, Any]:
+    """Bandit and its tests; to import them takes longer than all else here, so it is done ahead."""
+    from bandit import core  # type: ignore[import-not-found]
 
-
-def _bandit(name: str) -> Any:
-    return importlib.import_module(f"bandit.core.{name}")
+    profile = {"exclude": set(LEFT_OUT)}
+    return core, core.test_set.BanditTestSet(core.config.BanditConfig(), profile=profile)
 
 
 def scan(path: str, text: str) -> list[Any]:
     """Bandit's issues of one file that Python can read."""
+    core, tests = load()
     data = text.encode("utf-8", "replace")
-    counted = _bandit("metrics").Metrics()
+    counted = core.manager.metrics.Metrics()
     counted.begin(path)
     # bandit makes a module's name of a path, and of none of the candidate's choosing.
-    visitor = _bandit("node_visitor").BanditNodeVisitor(
-        "module.py", io.BytesIO(data), _bandit("meta_ast").BanditMetaAst(), load(), debug=False, nosec_lines={},
+    visitor = core.node_visitor.BanditNodeVisitor(
+        "module.py", io.BytesIO(data), core.meta_ast.BanditMetaAst(), tests, debug=False, nosec_lines={},
         metrics=counted,
     )  # fmt: skip
     visitor.process(data)
