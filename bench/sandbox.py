@@ -2,8 +2,8 @@
 
 In each round, interleaved and in changing order, the same `python -c "print(1)"` is run three ways under the runtime
 of the settings and with the same limits: by `docker run --rm`, by `docker exec` into a running container, and by the
-pool, which had the time to refill. Prints Markdown tables; with `--check` it ends with 1 where the pool's median is
-over 0.7 of exec's or over 0.2 of a cold run's.
+pool, which had the time to refill; then a candidate's proof, with and without guards. Prints Markdown tables; with
+`--check` it ends with 1 where the pool's median is over 0.7 of exec's or over 0.2 of a cold run's.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -24,11 +25,14 @@ sys.path.insert(0, str(ROOT))
 
 from activities.docker_container import TMP, seccomp_profile  # noqa: E402
 from activities.docker_pool import DockerSandboxPool  # noqa: E402
+from activities.judging import judge  # noqa: E402
 from schema.messages.sandbox import SandboxJob  # noqa: E402
 from schema.settings import Settings  # noqa: E402
 
 OWNER = f"bench-{os.getpid()}"
 PROGRAM = ("python", "-c", "print(1)")
+CANDIDATE = {"double.py": "def double(x):\n    return 2 * x\n"}
+TESTS = {"test_double.py": "from double import double\n\n\ndef test_double():\n    assert double(2) == 4\n"}
 OF_EXEC, OF_COLD = 0.7, 0.2
 AT_ONCE = (1, 2, 4)
 RUNS_AT_ONCE = 24
@@ -125,6 +129,19 @@ async def interleaved(
     return taken
 
 
+async def proofs(settings: Settings, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of a candidate's proof, its control included, without guards and with them."""
+    plain = SandboxJob(files=CANDIDATE, tests=TESTS, command=("python", "-m", "pytest", "-q"))
+    jobs = {"without guards": plain, "with guards": plain.model_copy(update={"guards": {}, "given": {}})}
+
+    async def proven(pool: DockerSandboxPool, job: SandboxJob) -> str:
+        return str(int((await judge(pool, job)).passed))
+
+    async with started(make_pool(settings, max(2, settings.sandbox_pool))) as pool:
+        ways: dict[str, Callable[[], Awaitable[str]]] = {name: partial(proven, pool, job) for name, job in jobs.items()}
+        return await interleaved(ways, pool, rounds)
+
+
 async def throughput(settings: Settings, at_once: int) -> float:
     """Runs a second, with so many in parallel on a pool of that size, refilling as it goes."""
     async with started(make_pool(settings, at_once)) as pool:
@@ -179,6 +196,11 @@ async def measure(rounds: int) -> bool:
     for name, values in taken.items():
         p90 = statistics.quantiles(values, n=10)[-1]
         print(f"| {name} | {middle[name]:.0f} | {p90:.0f} | {middle['pool'] / middle[name]:.2f} |", flush=True)
+    proven = await proofs(settings, rounds)
+    without = statistics.median(proven["without guards"])
+    print("\n| a proof and its control | p50 ms | this / without |\n| --- | --- | --- |")
+    for name, values in proven.items():
+        print(f"| {name} | {statistics.median(values):.0f} | {statistics.median(values) / without:.2f} |", flush=True)
     print("\n| in parallel | runs a second |\n| --- | --- |")
     for at_once in AT_ONCE:
         print(f"| {at_once} | {await throughput(settings, at_once):.1f} |", flush=True)
