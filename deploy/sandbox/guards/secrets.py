@@ -30,13 +30,19 @@ PATTERNS = {
     "url-password": (r"\b[a-z][\w+.-]{1,20}://[^\s/:@'\"{}$<>%]{1,80}:[^\s/:@'\"{}$<>%]{3,80}@", "a URL's password"),
 }  # fmt: skip
 _COMPILED = {rule: (re.compile(pattern), said) for rule, (pattern, said) in PATTERNS.items()}
-_NAMED = re.compile(
-    r"""(?P<name>[A-Za-z0-9_.\-]{0,60}(?:passw(?:or)?d|passwd|passphrase|pwd|secret|api_?key|apikey|access_?key|auth_?token
-    |token|credentials?|private_?key|client_?secret)[A-Za-z0-9_]{0,30})
-    ["']?\]?\s*(?::\s*[A-Za-z_][\w.\[\] |]{0,40}?)?\s*(?:=(?!=)|:)
-    \s*[rbuf]{0,2}(?P<quote>["'])(?P<value>[^"'\n]{1,500})(?P=quote)""",
-    re.IGNORECASE | re.VERBOSE,
+_NAME = re.compile(
+    r"passw(?:or)?d|passwd|passphrase|pwd|secret|api_?key|access_?key|auth_?token|token|credentials?|private_?key",
+    re.IGNORECASE,
 )
+_GIVEN = re.compile(
+    r"""[A-Za-z0-9_]{0,30}["']?\]?\s{0,8}(?::\s{0,8}[A-Za-z_][\w.\[\]|]{0,40})?\s{0,8}(?:=(?!=)|:)\s{0,8}[rbufRBUF]{0,2}
+    (?P<quote>["'])(?P<value>[^"'\n]{1,500})(?P=quote)""",
+    re.VERBOSE,
+)
+_BEFORE = 60
+"""Characters of a name that may stand before the word that tells it. To look for the word first, and only then at what
+stands around it, takes time that grows with the line and no faster."""
+_IDENTIFIER, _WORD = re.compile(r"[A-Za-z0-9_.\-]*$"), re.compile(r"[A-Za-z0-9_]*")
 _LITERAL = re.compile(r"""(["'])([A-Za-z0-9+/_=\-]{24,500})\1""")
 _HARMLESS = re.compile(
     r"(?i)^(?:x+|\*+|\.+|-+|_+|<.*>|\{.*\}|\$\{?.*|%\(?.*|(?:your|my|the|some|an?|example|sample|dummy|fake|test|changeme"
@@ -75,12 +81,26 @@ def _secrets(whole_line: str) -> Iterator[tuple[str, str, str]]:
         for rule, (pattern, said) in _COMPILED.items():
             if pattern.search(line):
                 yield rule, HIGH, said
-        for match in _NAMED.finditer(line):
-            if not _HARMLESS.match(match["value"]) and not _NO_SECRET.search(match["name"]) and len(match["value"]) > 3:
-                yield "password-literal", HIGH, "what its name calls a secret"
+        if any(map(_is_password, _assigned(line))):
+            yield "password-literal", HIGH, "what its name calls a secret"
         for match in _LITERAL.finditer(line):
             if entropy(match[2]) > ENTROPY and _is_mixed(match[2]):
                 yield "random-literal", MEDIUM, "a literal that looks like a key"
+
+
+def _assigned(line: str) -> Iterator[tuple[str, str]]:
+    """What has a telling name and a literal for its value."""
+    for word in _NAME.finditer(line):
+        given = _GIVEN.match(line, word.end())
+        if given is not None:
+            before = _IDENTIFIER.search(line[max(0, word.start() - _BEFORE) : word.start()])
+            after = _WORD.match(line, word.end())
+            yield f"{before[0] if before else ''}{word[0]}{after[0] if after else ''}", given["value"]
+
+
+def _is_password(assigned: tuple[str, str]) -> bool:
+    name, value = assigned
+    return len(value) > 3 and not _HARMLESS.match(value) and not _NO_SECRET.search(name)
 
 
 def entropy(text: str) -> float:

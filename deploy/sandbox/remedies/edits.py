@@ -84,12 +84,13 @@ class Source:
 
 def applied(text: str, edits: Iterable[Edit]) -> str:
     """The text with its edits; of two that overlap the later one in the text is made."""
+    made: list[str] = []
     limit = len(text)
     for edit in sorted(set(edits), reverse=True):
         if edit.end <= limit:
-            text = text[: edit.start] + edit.text + text[edit.end :]
+            made += (text[edit.end : limit], edit.text)
             limit = edit.start
-    return text
+    return "".join([text[:limit], *reversed(made)])
 
 
 def first_line(statement: ast.stmt) -> int:
