@@ -52,7 +52,7 @@ def ground(ballot: Ballot | None, voter: Voter, evidence: Evidence) -> Grounded:
         return Grounded(reasons=("abstained",), objections=objections)
     false = [counted.reason for counted, verdict in checked if verdict == "contradicts"]
     reductions = tuple(_annulments(ballot, objections, false, evidence)) or tuple(_deductions(ballot, evidence))
-    return Grounded(reductions, (), objections, _vetoes(ballot, voter, objections, evidence), takes_side=True)
+    return Grounded(reductions, (), objections, _vetoes(ballot, voter, evidence), takes_side=True)
 
 
 def _annulments(
@@ -88,16 +88,11 @@ def _false_words(ballot: Ballot, evidence: Evidence) -> str:
     return ""
 
 
-def _vetoes(ballot: Ballot, voter: Voter, objections: tuple[CountedObjection, ...], evidence: Evidence) -> bool:
-    """A finding of high severity that is really there vetoes, whatever else the ballot says."""
-    return (
-        voter == "security"
-        and ballot.choice == "reject"
-        and any(
-            counted.survives and any(evidence.findings.get(cited) == "high" for cited in counted.objection.evidence)
-            for counted in objections
-        )
-    )
+def _vetoes(ballot: Ballot, voter: Voter, evidence: Evidence) -> bool:
+    """A finding of high severity that is really there vetoes, wherever the ballot cites it, whatever else it says."""
+    cited = (*ballot.evidence, *(name for objection in ballot.objections for name in objection.evidence))
+    rejects = voter == "security" and ballot.choice == "reject"
+    return rejects and any(evidence.findings.get(name) == "high" for name in cited)
 
 
 def _check(objection: Objection, evidence: Evidence) -> tuple[CountedObjection, Verdict]:

@@ -17,6 +17,8 @@ from workflows.claims import claims
         "The tests don’t pass",
         "Reject because of failing tests.",
         "There are several failing test cases.",
+        "The test suite fails - reject.",
+        "The candidate does not pass the tests.",
     ],
 )
 def test_a_claim_of_failing_tests_is_found(rationale: str) -> None:
@@ -48,6 +50,19 @@ def test_a_claim_of_failing_tests_is_found(rationale: str) -> None:
         "2 of the 3 tests pass.",
         "All tests passed except one.",
         "If all tests pass, I approve.",
+        "All tests pass apart from test_empty.",
+        "It fails to pass all tests.",
+        "Make all tests pass.",
+        "Passes all tests in test_a.py; test_b.py fails.",
+        "The tests pass a list, and the code expects a tuple.",
+        "The tests pass 'None' on.",
+        "The previous attempt failed two tests; this one is right.",
+        "The original code failed all tests, the candidate passes them.",
+        "Mutating line 3 makes the tests fail, so they are meaningful.",
+        "The tests fail fast on bad input.",
+        "Counts failed tests correctly.",
+        "A retry is made after a test fails.",
+        "I disagree that the tests fail.",
         "",
     ],
 )
@@ -62,6 +77,9 @@ def test_what_is_denied_supposed_or_past_is_no_claim(rationale: str) -> None:
         "Every acceptance test passed.",
         "The tests pass and the code is clear.",
         "It passes all tests.",
+        "Tests pass.",
+        "Passes the tests",
+        "The test suite passes (it is green).",
     ],
 )
 def test_a_claim_that_all_pass_is_found(rationale: str) -> None:

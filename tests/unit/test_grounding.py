@@ -96,6 +96,18 @@ def test_a_veto_by_a_real_finding_stands_whatever_else_the_ballot_says() -> None
     assert (explanation.outcome, explanation.voters[1].effective_weight) == ("rejected", 0)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"evidence": ("S1",)},
+        {"objections": ({"category": "security", "severity": "high", "where": "a.py:99", "evidence": ("S1",)},)},
+    ],
+)
+def test_a_veto_stands_wherever_the_ballot_cites_its_finding(fields: dict[str, Any]) -> None:
+    assert explained(ballot(), ballot("reject", **fields), ballot()).veto is not None
+    assert explained(ballot(), ballot(**fields), ballot()).veto is None
+
+
 def record(voter: Voter, agreed: int = 0, judged: int = 0, **same: int) -> VoterRecord:
     """`same` are the votes alike of 20 shared with each other voter."""
     return VoterRecord.model_validate(
