@@ -9,7 +9,8 @@ from schema.messages.vote import Ballot, CountedObjection, Evidence, Objection, 
 
 from workflows.claims import claims
 
-_PLACE = re.compile(r"^(.+):([0-9]{1,6})$")
+_PLACE = re.compile(r"(?:\./)?([^:\n]+):([0-9]+)(?::[0-9]+)?")
+"""`path:line`, also as tools write it: with a column, or from the folder itself."""
 
 NO_EVIDENCE_FACTOR = 0.5
 """What is left of a ballot that cites nothing."""
@@ -118,7 +119,7 @@ def _judge(objection: Objection, evidence: Evidence) -> tuple[Verdict, str]:
         return "bears", ""
     if "tests" in objection.evidence and evidence.tests_failed:
         return "bears", ""
-    if _PLACE.match(objection.where):
+    if _PLACE.fullmatch(objection.where):
         return "bears", ""
     return "lacks", "it names no line of the candidate"
 
@@ -129,7 +130,7 @@ def _all_passed(evidence: Evidence) -> bool:
 
 def _is_no_line(objection: Objection, evidence: Evidence) -> bool:
     """Whether `path:line` is there to be looked up, and isn't. Of failing tests it may be a test's own."""
-    match = _PLACE.match(objection.where)
+    match = _PLACE.fullmatch(objection.where)
     if match is None:
         return False
     if match[1] not in evidence.lines:

@@ -49,6 +49,7 @@ CONTRADICTED: dict[str, tuple[Ballot, Evidence]] = {
     "objects to failing tests where all passed": (objecting(category="tests"), PASSED),
     "objects to a line that isn't there": (objecting(where="a.py:11"), PASSED),
     "objects to line 0": (objecting(where="a.py:0", evidence=("S1",)), PASSED),
+    "objects to a line beyond all files": (objecting(where="a.py:99999999"), PASSED),
     "objects to a file that isn't there": (objecting(where="b.py:1"), PASSED),
 }
 
@@ -64,6 +65,17 @@ def test_a_failing_test_may_be_shown_at_a_line_of_its_own() -> None:
     assert taken(explained(ballot("reject", objections=(shown,)), evidence=FAILED)) == []
 
 
+@pytest.mark.parametrize("where", ["./a.py:3", "a.py:3:8"])
+def test_a_line_is_found_as_tools_write_it(where: str) -> None:
+    assert taken(explained(objecting(where=where))) == []
+
+
+@pytest.mark.parametrize("where", ["a.py:1\n", "a.py:١", "a.py:+1", "everywhere"])
+def test_what_names_no_line_bears_nothing(where: str) -> None:
+    vague = SHOWN.model_copy(update={"where": where})
+    assert taken(explained(ballot("reject", objections=(vague,)))) == [("unsupported", 0)]
+
+
 def test_where_no_tests_ran_nobody_is_contradicted_by_them() -> None:
     nothing = PASSED.model_copy(update={"tests_passed": 0})
     assert taken(explained(objecting(category="tests"), evidence=nothing)) == []
@@ -71,8 +83,6 @@ def test_where_no_tests_ran_nobody_is_contradicted_by_them() -> None:
 
 def test_a_rejection_that_shows_nothing_is_unsupported() -> None:
     assert taken(explained(ballot("reject"))) == [("unsupported", 0)]
-    vague = SHOWN.model_copy(update={"where": "everywhere"})
-    assert taken(explained(ballot("reject", objections=(vague,)))) == [("unsupported", 0)]
 
 
 def test_a_ballot_that_cites_nothing_counts_half() -> None:
