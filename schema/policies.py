@@ -69,7 +69,7 @@ def merged(default: VotePolicy, tenant: VotePolicy | None, task: VotePolicy) -> 
     named = {} if tenant is None else _named(tenant)
     own = _named(task)
     values = {**dict(default), **named}
-    binding = {"voters"} & set(named) or ({"voters"} if _too_few(tenant, task) else set())
+    binding = {"voters"} & set(named) or ({"voters"} if _too_few(tenant, task) or _no_veto(tenant, task) else set())
     for field, value in own.items():
         if field not in binding:
             values[field] = _stricter(field, named[field], value) if field in named else value
@@ -90,6 +90,8 @@ def _faults(tenant: VotePolicy, task: VotePolicy) -> Iterator[Fault]:
         yield "voters", "are named by the tenant's policy"
     elif _too_few(tenant, task):
         yield "voters", f"are too few for the quorum of {tenant.quorum} of the tenant's policy"
+    elif _no_veto(tenant, task):
+        yield "voters", "leave out security, whose veto the tenant's policy has on"
     for field in (*MORE_IS_STRICTER, "quorum"):
         if field in named and field in own and _stricter(field, named[field], own[field]) != own[field]:
             yield field, f"is laxer than the tenant's policy, which says {_shown(named[field])}"
@@ -118,6 +120,13 @@ def _too_few(tenant: VotePolicy | None, task: VotePolicy) -> bool:
     return tenant is not None and "voters" in task.model_fields_set and (tenant.quorum or 0) > able
 
 
+def _no_veto(tenant: VotePolicy | None, task: VotePolicy) -> bool:
+    """Whether the tenant insists on the veto, and the task's voters are without the one who has it."""
+    if tenant is None or "veto" not in tenant.model_fields_set or not tenant.veto:
+        return False
+    return "voters" in task.model_fields_set and not task.voters.get("security")
+
+
 def _stricter(field: str, one: Any, other: Any) -> Any:
     if field == "quorum":
         # None is the least that there is: two, or one where one can vote.
@@ -142,6 +151,8 @@ def _guard(theirs: GuardPolicy, ours: GuardPolicy) -> GuardPolicy:
     if ours == "off":
         return theirs
     rules = dict(theirs) if isinstance(theirs, dict) else {}
+    if ours == "on":
+        rules = {rule: severity for rule, severity in rules.items() if severity != "off"}
     for rule, severity in (ours if isinstance(ours, dict) else {}).items():
         if SEVERITIES.index(severity) >= SEVERITIES.index(_least(theirs, rule)):
             rules[rule] = severity

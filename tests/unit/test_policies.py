@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.errors import SettingsError
-from schema.messages.vote import VotePolicy
+from schema.messages.vote import VotePolicy, Voter
 from schema.policies import default_policy, laxer, merged
 from schema.settings import Settings
 
@@ -77,6 +77,20 @@ def test_voters_who_cannot_meet_the_tenants_quorum_are_told_and_do_not_vote() ->
     assert merged(OURS, theirs, ours).voters == OURS.voters
 
 
+def test_voters_without_security_do_not_take_away_the_tenants_veto() -> None:
+    theirs = VotePolicy(veto=True)
+    without: tuple[dict[Voter, int], ...] = ({"tester": 10_000}, {"tester": 9_999, "security": 0})
+    for voters in without:
+        assert fields(theirs, voters=voters) == ["voters"]
+        assert merged(OURS, theirs, VotePolicy(voters=voters)).voters == OURS.voters
+        assert fields(VotePolicy(veto=False), voters=voters) == fields(VotePolicy(), voters=voters) == []
+
+
+def test_a_task_may_switch_on_again_what_its_tenant_has_off() -> None:
+    theirs = VotePolicy(guards={"lint": {"E501": "off", "F401": "high"}})
+    assert merged(OURS, theirs, VotePolicy(guards={"lint": "on"})).guards == {"lint": {"F401": "high"}}
+
+
 def test_thresholds_that_together_let_both_sides_win_are_raised() -> None:
     assert merged(OURS, VotePolicy(reject_threshold=0.45), VotePolicy(threshold=0.55)).threshold == 0.56
 
@@ -86,7 +100,7 @@ POLICIES: st.SearchStrategy[dict[str, Any]] = st.builds(
     threshold=st.sampled_from([0.55, 0.6, 0.9, 1.0]),
     reject_threshold=st.sampled_from([0.5, 0.7, 0.9]),
     quorum=st.sampled_from([None, 1, 4]),
-    voters=st.sampled_from([{"tester": 10_000}, OURS.voters]),
+    voters=st.sampled_from([{"security": 10_000}, OURS.voters]),
     veto=st.booleans(),
 ).flatmap(lambda whole: st.sets(st.sampled_from(sorted(whole))).map(lambda names: {n: whole[n] for n in names}))
 
