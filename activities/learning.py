@@ -13,6 +13,7 @@ from schema.errors import UpdateGone
 from schema.messages.learning import LearningApprovalInput, UpdateStanding, WeightsDiff
 from schema.messages.vote import VotePolicy
 from schema.tables import learning_updates, tenant_policies
+from schema.texts import canonical_json, digest_of
 from schema.weights import weights_digest
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 ACTOR = "golden"
 STALE = "the weights were changed after this was proposed"
+ALTERED = "the proposal is not what was approved"
 EXPIRED = "nobody decided in time"
 
 log = structlog.get_logger()
@@ -74,7 +76,8 @@ class LearningActivities:
     async def _settle(self, connection: AsyncConnection, row: Row[Any]) -> AuditRecord | None:
         """The act, if there was one, as the audit log is told of it."""
         if row.state == "approved":
-            state, reason = ("adopted", None) if await self._apply(connection, row) else ("rejected", STALE)
+            reason = await self._apply(connection, row)
+            state = "adopted" if reason is None else "rejected"
         elif row.state == "rejected":
             state, reason = "rejected", None
         elif row.expires_at is not None and row.overdue:
@@ -91,8 +94,10 @@ class LearningActivities:
             actor=ACTOR, action="learning.settle", object=str(row.id), outcome=state, reason=reason, digest=row.digest
         )
 
-    async def _apply(self, connection: AsyncConnection, row: Row[Any]) -> bool:
-        """Make the tenant's weights what was approved; False where they are no longer what they were."""
+    async def _apply(self, connection: AsyncConnection, row: Row[Any]) -> str | None:
+        """Make the tenant's weights what was approved; else why not: they, or the proposal, are not what they were."""
+        if digest_of(canonical_json(row.diff)) != row.digest:
+            return ALTERED
         diff = WeightsDiff.model_validate(row.diff)
         # The row is made first, so that there is one to lock.
         made = {"tenant": row.tenant, "policy": {}, "updated_by": ACTOR}
@@ -103,12 +108,12 @@ class LearningActivities:
         ).scalar_one()
         current = VotePolicy.model_validate(policy).voters if "voters" in policy else self._default.voters
         if weights_digest(current) != row.parent:
-            return False
+            return STALE
         changed = {**policy, "voters": diff.after}
         await connection.execute(
             update(tenant_policies).where(mine).values(policy=changed, updated_by=row.decided_by, updated_at=func.now())
         )
-        return True
+        return None
 
     async def _standing(self, connection: AsyncConnection, wanted: LearningApprovalInput) -> UpdateStanding:
         row = await _lock(connection, wanted)

@@ -22,6 +22,7 @@ from schema.messages.base import Message, TextRef
 from schema.messages.learning import UpdateKind, UpdateState
 from schema.messages.task import Text
 from schema.tables import learning_updates as updates
+from schema.texts import canonical_json, digest_of
 
 Decision = Literal["approved", "rejected"]
 
@@ -151,7 +152,8 @@ def _require_pending(row: Row[Any], request: ApprovalRequest) -> None:
         raise Problem(APPROVAL_DECIDED, f"the proposal is {row.state}{who}", state=row.state)
     if row.overdue:
         raise Problem(APPROVAL_DECIDED, "the proposal has expired", state="expired")
-    if row.digest != request.digest:
+    # The digest is reckoned anew: a row that was changed after it was proposed is another proposal.
+    if not row.digest == request.digest == digest_of(canonical_json(row.diff)):
         raise Problem(DIGEST_CHANGED, "look at the proposal again, and send the digest that is shown there")
 
 

@@ -84,6 +84,17 @@ async def test_only_what_was_shown_is_approved(gateway_url: str, token: Token, d
     assert (answer.status_code, problem(answer), state) == (409, "digest-changed", "pending")
 
 
+async def test_a_proposal_that_was_changed_under_its_digest_is_not_approved(
+    gateway_url: str, token: Token, database: Database
+) -> None:
+    tenant = tenant_name()
+    await pending(database, tenant, digest="0" * 64)
+    async with client(gateway_url, token("approver", tenant, "bob")) as http:
+        answer = await decide(http, await shown(http))
+
+    assert (answer.status_code, problem(answer)) == (409, "digest-changed")
+
+
 async def test_of_two_who_decide_at_once_one_wins_and_the_other_is_told(
     gateway_url: str, token: Token, database: Database
 ) -> None:

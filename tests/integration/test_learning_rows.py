@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import update
 
-from activities.learning import EXPIRED, STALE
+from activities.learning import ALTERED, EXPIRED, STALE
 from schema.database import Database
 from schema.errors import UpdateGone
 from schema.messages.learning import LearningApprovalInput
@@ -101,3 +101,13 @@ async def test_another_tenants_proposal_is_not_there(database: Database) -> None
     ):
         with pytest.raises(UpdateGone):
             await learning(database).settle_update(other)
+
+
+async def test_what_was_changed_after_it_was_approved_is_not_done(database: Database) -> None:
+    tenant = tenant_name()
+    wanted = await approved(database, tenant)
+    await change(database, wanted, diff={"before": DEFAULT_WEIGHTS, "after": {"tester": 10_000}})
+
+    assert (await learning(database).settle_update(wanted)).state == "rejected"
+    assert await policy_of(database, tenant) is None
+    assert await settled(database, tenant) == [("golden", "rejected", ALTERED)]

@@ -11,6 +11,7 @@ from schema.database import Database
 from schema.messages.learning import LearningApprovalInput
 from schema.messages.vote import DEFAULT_WEIGHTS, VotePolicy
 from schema.tables import accounts, ballots, learning_updates, tasks, tenant_policies, truths
+from schema.texts import canonical_json, digest_of
 from schema.weights import weights_digest
 
 RIGHT = {"reviewer": 10, "security": 10, "tester": 10, "architect": 4}
@@ -56,16 +57,17 @@ def learning(database: Database, **hours: int) -> LearningActivities:
 
 async def pending(database: Database, tenant: str, **values: Any) -> LearningApprovalInput:
     """A proposal of weights that waits for a person."""
+    diff = {"before": dict(DEFAULT_WEIGHTS), "after": {**DEFAULT_WEIGHTS, "architect": 1_000}}
     row = {
         "id": uuid7(),
         "tenant": tenant,
         "kind": "weights",
         "role": "voters",
         "state": "pending",
-        "diff": {"before": dict(DEFAULT_WEIGHTS), "after": {**DEFAULT_WEIGHTS, "architect": 1_000}},
+        "diff": diff,
         "evidence": [],
         "parent": weights_digest(DEFAULT_WEIGHTS),
-        "digest": "0" * 64,
+        "digest": digest_of(canonical_json(diff)),
         "proposer": "ann",
         **values,
     }
