@@ -15,17 +15,40 @@ MAX_SEARCHED = 20_000
 
 INDENT = " " * 4
 
-# GBNF, as llama.cpp's server takes it. A nested `def` comes of models that begin again: not as the first line. The
-# answer ends with the first character that stands where no body stands.
-GRAMMAR = r"""
-root ::= "    " first line* exit?
-first ::= ([a-ce-zA-Z_] | "d" [a-df-z_ =,.]) piece* "\n"
-line ::= "    " "    "* [a-zA-Z_] piece* "\n" | "\n"
-piece ::= [^()\[\]{}"'\n\t#`] | group | string
-group ::= "(" piece* ")" | "[" piece* "]" | "{" piece* "}"
+DEPTH = 4
+"""Levels of indentation that a body may have."""
+
+
+def _grammar(depth: int) -> str:
+    """GBNF, as llama.cpp's server takes it, for the body of a function.
+
+    Line by line, and so cheap to follow: after a line that ends in a colon the next is one level deeper, after any
+    other it is as deep or less, and the answer is at its end with a `return` at the first level. Brackets and quotes
+    close; there is no way to say a comment, a docstring or a function within, with which small models begin again.
+    """
+    rules = ['root ::= "    " line1']
+    for level in range(1, depth + 1):
+        deeper = f' | other ":\\n" "{INDENT * (level + 1)}" line{level + 1}' if level < depth else ""
+        ended = "exit?" if level == 1 else f"next{level}"
+        rules.append(f'line{level} ::= other "\\n" next{level} | back "\\n" {ended}{deeper}')
+        rules.append(f"next{level} ::= " + " | ".join(f'"{INDENT * at}" line{at}' for at in range(1, level + 1)))
+    return "\n".join([*rules, _LINES])
+
+
+_LINES = r"""
+other ::= start piece*
+start ::= [a-ce-qs-zA-Z_] | "d" ([a-df-z0-9_ =,.] | de) | "r" ([b-df-z0-9_ =,.] | re)
+de ::= "e" [a-eg-z0-9_ =,.]
+re ::= "e" [a-su-z0-9_ =,.]
+back ::= "return " piece+
+piece ::= [^()\[\]{}"':\n\t#`$?;&\\] | ":" [^()\[\]{}"':\n\t#`$?;&\\] | group | string
+group ::= "(" inner* ")" | "[" inner* "]" | "{" inner* "}"
+inner ::= [^()\[\]{}"'\n\t#`$?;&\\] | group | string
 string ::= "\"" ([^"\\\n] | "\\" [^\n])* "\"" | "'" ([^'\\\n] | "\\" [^\n])* "'"
 exit ::= [^ \n]
-"""
+""".strip()
+
+GRAMMAR = _grammar(DEPTH)
 
 
 @dataclass(frozen=True)
