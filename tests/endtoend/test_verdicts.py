@@ -51,6 +51,18 @@ async def test_the_best_of_three_candidates_is_accepted_by_four_votes(
     await record(temporal, f"vote/{task_id}/1", "ConsensusRound-approved")
 
 
+async def test_further_candidates_are_asked_for_only_where_none_passed(
+    golden: Golden, provider: Provider, temporal: Client
+) -> None:
+    provider.script("in waves", Script(developer=[*[files(work=BAD)] * 4, files(work=GOOD)]))
+    task_id = await golden.submit(spec("in waves", candidates=10))
+    result = await golden.result(task_id)
+    assert result["state"] == "accepted"
+    # Four that failed, and four more of which one was enough.
+    assert result["tokens"]["developer"]["input"] == 8 * 100
+    await record(temporal, f"task/{task_id}", "AgentTask-waves")
+
+
 async def test_a_person_can_read_a_workflow_in_temporals_own_tools(
     golden: Golden, provider: Provider, temporal: Client
 ) -> None:
