@@ -15,7 +15,7 @@ from gateway.services import Call
 from schema.audit import payload_digest
 from schema.messages.base import Message
 from schema.messages.vote import VotePolicy
-from schema.policies import default_policy, laxer, merged, read_tenant_policy
+from schema.policies import default_policy, laxer, merged, read_tenant_policy, too_many
 from schema.tables import tenant_policies
 
 REMEDY = "leave it out, or ask an admin of the tenant: golden policy show"
@@ -51,7 +51,9 @@ async def show_policy(call: Call) -> Response:
 async def set_policy(call: Call) -> Response:
     """Replace the tenant's policy. Tasks that are admitted from now on go by it; those that run keep theirs."""
     tenant = _tenant(call)
-    given = call.body(PolicyRequest).model_dump(mode="json", exclude_unset=True)
+    request = call.body(PolicyRequest)
+    _check_rules(request, "")
+    given = request.model_dump(mode="json", exclude_unset=True)
     values = {"policy": given, "updated_by": call.principal.sub, "updated_at": func.now()}
     made = insert(tenant_policies).values(tenant=tenant, **values)
     async with call.services.database.tenant(tenant) as connection:
@@ -62,16 +64,23 @@ async def set_policy(call: Call) -> Response:
 
 
 async def check_policy(connection: AsyncConnection, tenant: str, policy: VotePolicy) -> None:
-    """422 where a task's policy is laxer than its tenant's, by the name of each field that is.
+    """422 where a task's policy names too many rules or is laxer than its tenant's, by the name of each field.
 
     Raises:
         Problem: 422.
     """
     if not policy.model_fields_set:
         return
+    _check_rules(policy, "policy.")
     faults = laxer(await read_tenant_policy(connection, tenant), policy)
     if faults:
         raise invalid([(f"policy.{field}", f"{message}: {REMEDY}") for field, message in faults])
+
+
+def _check_rules(policy: VotePolicy, where: str) -> None:
+    faults = too_many(policy)
+    if faults:
+        raise invalid([(f"{where}{field}", message) for field, message in faults])
 
 
 async def _view(connection: AsyncConnection, call: Call, tenant: str) -> PolicyView:

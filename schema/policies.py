@@ -27,6 +27,8 @@ round is one more chance to approve. `remind_after_seconds` is neither."""
 
 SEVERITIES = ("off", "low", "medium", "high")
 MARGIN = 0.01
+MOST_RULES = 200
+"""Of one guard, that a tenant or a task may name: together, as many as a policy holds."""
 
 
 def default_policy(settings: Settings) -> VotePolicy:
@@ -75,6 +77,15 @@ def merged(default: VotePolicy, tenant: VotePolicy | None, task: VotePolicy) -> 
             values[field] = _stricter(field, named[field], value) if field in named else value
     values["guards"] = _guards(default, tenant, task)
     return _made_whole(values, bound="quorum" in named or "quorum" in own)
+
+
+def too_many(policy: VotePolicy) -> list[Fault]:
+    """Guards of which somebody names more rules than can be merged with another's."""
+    return [
+        (f"guards.{name}", f"must not name more than {MOST_RULES} rules")
+        for name, guard in policy.guards.items()
+        if isinstance(guard, dict) and len(guard) > MOST_RULES
+    ]
 
 
 def laxer(tenant: VotePolicy | None, task: VotePolicy) -> list[Fault]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
 from schema.messages.base import Message, WorkspacePath
@@ -12,7 +12,8 @@ Isolation = Literal["gvisor", "runc"]
 Outcome = Literal["passed", "failed", "error", "skipped", "missing"]
 Severity = Literal["low", "medium", "high"]
 GuardName = Literal["tests", "syntax", "lint", "security", "secrets", "scope", "dependencies"]
-GuardPolicy = Literal["on", "off"] | dict[str, Severity | Literal["off"]]
+GuardRule = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+GuardPolicy = Literal["on", "off"] | Annotated[dict[GuardRule, Severity | Literal["off"]], Field(max_length=400)]
 """Whether a guard runs; or, by rule, the severity of what it finds, or that it is not told."""
 
 

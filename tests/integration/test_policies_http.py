@@ -33,6 +33,18 @@ async def test_a_policy_that_cannot_work_is_refused_by_its_field(gateway_url: st
     assert {each["field"] for each in answer.json()["errors"]} == {"quorum", "weights"}
 
 
+async def test_a_guard_has_no_more_rules_than_can_be_merged(gateway_url: str, token: Token) -> None:
+    tenant = tenant_name()
+    policy = {"guards": {"lint": {f"R{number}": "high" for number in range(201)}}}
+    async with client(gateway_url, token("admin", tenant)) as http:
+        answers = [await http.put(f"/v1/policies/{tenant}", json=policy)]
+        answers.append(await http.post("/v1/tasks", json={**SPEC, "policy": policy}))
+
+    assert [each.status_code for each in answers] == [422, 422]
+    named = [each.json()["errors"][0]["field"] for each in answers]
+    assert named == ["guards.lint", "policy.guards.lint"]
+
+
 async def test_only_an_admin_of_the_tenant_sets_it_and_nobody_sees_anothers(gateway_url: str, token: Token) -> None:
     tenant = tenant_name()
     path = f"/v1/policies/{tenant}"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schema.errors import SettingsError
 from schema.messages.vote import VotePolicy, Voter
-from schema.policies import default_policy, laxer, merged
+from schema.policies import MOST_RULES, default_policy, laxer, merged
 from schema.settings import Settings
 
 OURS = VotePolicy()
@@ -69,6 +69,12 @@ def test_rules_of_a_guard_that_only_one_of_them_names_are_all_kept() -> None:
     theirs, ours = VotePolicy(guards={"lint": {"E501": "low"}}), VotePolicy(guards={"lint": {"F401": "high"}})
     assert laxer(theirs, ours) == []
     assert merged(OURS, theirs, ours).guards == {"lint": {"E501": "low", "F401": "high"}}
+
+
+def test_as_many_rules_as_both_may_name_are_merged() -> None:
+    theirs, ours = (VotePolicy(guards={"lint": {f"{who}{n}": "high" for n in range(MOST_RULES)}}) for who in "AB")
+    guard = merged(OURS, theirs, ours).guards["lint"]
+    assert len(guard) == 2 * MOST_RULES
 
 
 def test_voters_who_cannot_meet_the_tenants_quorum_are_told_and_do_not_vote() -> None:
