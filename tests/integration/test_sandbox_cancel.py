@@ -20,6 +20,7 @@ from activities.sandbox import SandboxActivities
 from activities.store import OpenedProof, TaskStore
 from schema.messages.steps import Proof, ProveInput, StepRef
 from schema.messages.task import TaskSpec, TaskState
+from schema.messages.vote import VotePolicy
 from tests.support.parts import running_temporal
 from tests.support.sandbox import OWNER, PYTEST, TESTS, containers_of, make_pool, until
 from workers.main import HEARTBEAT_THROTTLE
@@ -49,7 +50,8 @@ class Store:
 
     async def begin_proof(self, *_: Any) -> OpenedProof:
         """Not done yet."""
-        return OpenedProof(None, cast(TaskSpec, SimpleNamespace(tests=TESTS, command=PYTEST, image="default")))
+        spec = SimpleNamespace(tests=TESTS, command=PYTEST, image="default", files={}, policy=VotePolicy())
+        return OpenedProof(None, cast(TaskSpec, spec))
 
 
 async def test_the_container_of_a_cancelled_workflow_is_gone_within_two_seconds(
