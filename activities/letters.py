@@ -10,7 +10,8 @@ from uuid_utils.compat import uuid7
 from activities.ledger import expire_calls
 from activities.store import has_open_letter, is_step
 from schema.errors import TaskGone
-from schema.messages.steps import LetterDecision, ParkInput, StepRef
+from schema.messages.letters import LetterDecision, ParkInput
+from schema.messages.steps import StepRef
 from schema.messages.task import FINAL_STATES, TaskState
 from schema.story import append_event, move
 from schema.tables import dead_letters, ledger_entries, task_steps, tasks

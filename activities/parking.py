@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from schema.messages.steps import AgentTaskInput, LetterDecision, ParkInput, StepRef
+from schema.messages.letters import LetterDecision, ParkInput
+from schema.messages.steps import AgentTaskInput, StepRef
 
 if TYPE_CHECKING:
     from activities.accounts import Accounts

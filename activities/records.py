@@ -4,12 +4,7 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from schema.messages.steps import (
-    EscalateInput,
-    FinishInput,
-    HumanDecision,
-    ReadDecisionInput,
-)
+from schema.messages.steps import EscalateInput, FinishInput, HumanDecision, ReadDecisionInput
 from schema.messages.task import TaskState
 
 if TYPE_CHECKING:

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from schema.messages.steps import (
+from schema.messages.consensus import (
     ReadRecordsInput,
     RecordedVote,
     RecordVoteInput,
-    StoredText,
     StoreObjectionsInput,
     VoterRecords,
 )
+from schema.messages.steps import StoredText
 from schema.messages.task import TaskState
 
 if TYPE_CHECKING:

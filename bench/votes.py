@@ -39,8 +39,9 @@ from bench.problems import MODULE, Problem, load, sampled  # noqa: E402
 from bench.sandbox import make_pool, started  # noqa: E402
 from deploy.local.commands import read_settings  # noqa: E402
 from deploy.local.demo import stack_up  # noqa: E402
+from schema.messages.consensus import CastBallot  # noqa: E402
 from schema.messages.sandbox import SandboxRun  # noqa: E402
-from schema.messages.steps import AskRoleInput, CastBallot, StepRef  # noqa: E402
+from schema.messages.steps import AskRoleInput, StepRef  # noqa: E402
 from schema.messages.task import TaskState  # noqa: E402
 from schema.messages.vote import Ballot, Evidence, VoteOutcome, VotePolicy, Voter  # noqa: E402
 from schema.settings import Settings  # noqa: E402

@@ -22,7 +22,7 @@ from gateway.services import Call
 from gateway.submission import REPEATED
 from schema.audit import payload_digest
 from schema.messages.base import Message
-from schema.messages.steps import LetterKind
+from schema.messages.letters import LetterKind
 from schema.messages.task import FINAL_STATES
 from schema.tables import dead_letters as letters
 from schema.tables import tasks

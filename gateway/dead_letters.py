@@ -18,7 +18,7 @@ from gateway.services import Call
 from gateway.task_views import task_path
 from gateway.values import read_id
 from schema.messages.base import Message, Tenant
-from schema.messages.steps import LetterKind
+from schema.messages.letters import LetterKind
 from schema.messages.task import Text
 from schema.settings import Settings
 from schema.tables import dead_letters as letters

@@ -22,13 +22,12 @@ with workflow.unsafe.imports_passed_through():
     from activities.records import RecordActivities
     from activities.sandbox import SandboxActivities
     from schema.engine import GOLDEN_STATE, GOLDEN_VERDICT, PEER_HUB_QUEUE, SANDBOX_QUEUE
+    from schema.messages.consensus import ConsensusInput, ConsensusResult
     from schema.messages.steps import (
         Admission,
         AgentTaskInput,
         AskRoleInput,
         AskRoleResult,
-        ConsensusInput,
-        ConsensusResult,
         EscalateInput,
         FinishInput,
         KeptFix,

@@ -8,7 +8,7 @@ from datetime import timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from schema.messages.steps import CastBallot
+    from schema.messages.consensus import CastBallot
     from schema.messages.vote import LateBallot, Voter
 
 from workflows.parking import Steps

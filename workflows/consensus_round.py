@@ -8,9 +8,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.llm import LlmActivities
     from activities.votes import VoteActivities
-    from schema.messages.steps import (
-        AgentTaskInput,
-        AskRoleInput,
+    from schema.messages.consensus import (
         CastBallot,
         ConsensusInput,
         ConsensusResult,
@@ -18,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
         RecordVoteInput,
         StoreObjectionsInput,
     )
+    from schema.messages.steps import AgentTaskInput, AskRoleInput
     from schema.messages.task import TaskState
     from schema.messages.vote import Explanation, Voter, VoterRecord
 

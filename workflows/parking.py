@@ -17,7 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.sandbox import SandboxActivities
     from schema.engine import ORCHESTRATOR_QUEUE, SANDBOX_QUEUE
     from schema.messages.base import Message
-    from schema.messages.steps import AgentTaskInput, AskRoleInput, LetterDecision, LetterKind, ParkInput, StepRef
+    from schema.messages.letters import LetterDecision, LetterKind, ParkInput
+    from schema.messages.steps import AgentTaskInput, AskRoleInput, StepRef
 
 from workflows.kinds import RECORD, WAIT, Kind
 from workflows.steps import StepFailed, durable_step

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from schema.messages.steps import CastBallot, RoundBallot
+from schema.messages.consensus import CastBallot, RoundBallot
 from schema.messages.vote import (
     Evidence,
     Explanation,

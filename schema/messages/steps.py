@@ -3,12 +3,10 @@
 from typing import Literal
 from uuid import UUID
 
-from pydantic import JsonValue
-
 from schema.messages.base import Message, Tenant, TextRef
 from schema.messages.sandbox import GuardName, GuardPolicy, Isolation, Limit, Remedied, Severity
 from schema.messages.task import AutoFix, FixView, TaskState
-from schema.messages.vote import Ballot, Choice, Evidence, Explanation, VoteOutcome, VotePolicy, Voter, VoterRecord
+from schema.messages.vote import Ballot, Evidence, VotePolicy
 
 Role = Literal["architect", "developer", "reviewer", "security", "tester"]
 
@@ -154,93 +152,6 @@ class Given(Message):
     proof: Proof | None = None
 
 
-class ConsensusInput(Message):
-    """Starts `ConsensusRound`: one vote on one candidate.
-
-    Attributes:
-        records: how the voters did before; where none are given, the vote reads them.
-    """
-
-    task_id: UUID
-    tenant: Tenant
-    number: int
-    policy: VotePolicy
-    evidence: Evidence
-    candidate: TextRef
-    report: TextRef
-    plan: TextRef | None = None
-    records: tuple[VoterRecord, ...] = ()
-
-
-class ConsensusResult(Message):
-    """How a vote ended; the explanation is behind the reference. `question` is a person's, where it did not decide."""
-
-    outcome: VoteOutcome
-    explanation: TextRef
-    summary: str
-    question: str | None = None
-
-
-class CastBallot(Message):
-    """One voter's ballot in one round; `ballot` is None for an absent voter."""
-
-    voter: Voter
-    ballot: Ballot | None
-
-
-class ReadRecordsInput(Message):
-    """Asks how a tenant's voters did."""
-
-    tenant: Tenant
-
-
-class VoterRecords(Message):
-    """How a tenant's voters did, as far as it is known."""
-
-    records: tuple[VoterRecord, ...] = ()
-
-
-class RoundBallot(Message):
-    """One voter's ballot in one round, as its row says it: without a word of what the voter wrote."""
-
-    round: int
-    voter: Voter
-    choice: Choice | Literal["absent"]
-    confidence: float | None = None
-    weight: int
-    effective_weight: int
-    late: bool = False
-
-
-class RecordVoteInput(Message):
-    """Stores the explanation of a vote, and its ballots of every round.
-
-    Attributes:
-        number: of the vote on its task.
-    """
-
-    ref: StepRef
-    explanation: Explanation
-    number: int = 1
-    ballots: tuple[RoundBallot, ...] = ()
-
-
-class RecordedVote(Message):
-    """What is on record of a vote: of one that was held twice, as after a reset, the first."""
-
-    text: TextRef
-    outcome: VoteOutcome | None = None
-    summary: str = ""
-    question: str | None = None
-
-
-class StoreObjectionsInput(Message):
-    """Stores the surviving objections of round 1, without names, for round 2."""
-
-    ref: StepRef
-    lines: tuple[str, ...]
-
-
 class StoredText(Message):
     """A reference to a stored text."""
 
@@ -294,41 +205,6 @@ class EscalateInput(Message):
     ref: StepRef
     question: str
     shown: FinishInput | None = None
-
-
-LetterKind = Literal["model", "sandbox", "budget", "price", "vote", "poison", "internal"]
-
-
-class ParkInput(Message):
-    """Parks a step whose attempts are spent: a dead letter is written, the task is `parked`.
-
-    Attributes:
-        cause: the stable type of the last error; `detail` is what it said.
-        workflow_id: who waits for the decision.
-        input: the step's input, by reference; None where it has none of its own.
-    """
-
-    ref: StepRef
-    kind: LetterKind
-    cause: str
-    detail: str = ""
-    attempts: int
-    workflow_id: str
-    input: dict[str, JsonValue] | None = None
-
-
-class LetterDecision(Message):
-    """What was decided on a dead letter; its row says, not the Signal.
-
-    Attributes:
-        route: the models to ask now, in their order; None leaves the route as it is.
-        begin_in_seconds: a throttled redrive begins so much later.
-    """
-
-    state: Literal["open", "redriven", "discarded"] = "open"
-    actor: str = ""
-    route: tuple[str, ...] | None = None
-    begin_in_seconds: float = 0.0
 
 
 class ReconcileResult(Message):

@@ -13,9 +13,9 @@ from schema.database import Database
 from schema.messages.steps import HumanDecision, ReadDecisionInput
 from schema.messages.task import TaskState
 from schema.tables import decisions, task_events, tasks
-from tests.integration.test_deadline import World, environment, started
 from tests.integration.test_ledger import open_task
 from tests.support.audit import acts_of
+from tests.support.world import World, environment, started
 
 __all__ = ["environment"]
 

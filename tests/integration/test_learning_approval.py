@@ -13,7 +13,7 @@ from temporalio.worker import Worker
 
 from schema.engine import SUPERVISOR_QUEUE
 from schema.messages.learning import LearningApprovalInput, UpdateStanding, UpdateState
-from tests.integration.test_deadline import environment
+from tests.support.world import environment
 from workflows.learning_approval import LearningApproval
 
 __all__ = ["environment"]

@@ -27,7 +27,8 @@ from gateway.problems import Problem
 from gateway.top_up import top_up
 from schema.database import Database
 from schema.errors import BudgetBusy, BudgetExhausted, Overtaken, PriceUnknown, TaskGone
-from schema.messages.steps import AgentTaskInput, EscalateInput, FinishInput, ParkInput, StepRef
+from schema.messages.letters import ParkInput
+from schema.messages.steps import AgentTaskInput, EscalateInput, FinishInput, StepRef
 from schema.messages.task import FINAL_STATES, TaskState
 from schema.settings import Settings
 from schema.tables import accounts, dead_letters, tasks

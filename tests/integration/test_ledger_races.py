@@ -16,7 +16,8 @@ from gateway.problems import Problem
 from gateway.top_up import top_up
 from schema.database import Database
 from schema.errors import GoldenError, Overtaken
-from schema.messages.steps import FinishInput, ParkInput, StepRef
+from schema.messages.letters import ParkInput
+from schema.messages.steps import FinishInput, StepRef
 from schema.messages.task import TaskState
 from tests.integration.test_ledger import HOLDER, accounts_of, admit, call, open_task
 from tests.support.books import books_of

@@ -7,7 +7,8 @@ from uuid import UUID
 from activities.letters import read_decision, write_letter
 from activities.store import TaskStore
 from schema.database import Database
-from schema.messages.steps import ParkInput, StepRef
+from schema.messages.letters import ParkInput
+from schema.messages.steps import StepRef
 from schema.messages.task import TaskState
 from tests.support.budgets import admitted_task
 from tests.support.http import client, tenant_name

@@ -13,7 +13,8 @@ from activities.admission import AdmissionActivities
 from activities.store import TaskStore
 from activities.votes import VoteActivities
 from schema.database import Database
-from schema.messages.steps import AgentTaskInput, CastBallot, RecordVoteInput, StepRef
+from schema.messages.consensus import CastBallot, RecordVoteInput
+from schema.messages.steps import AgentTaskInput, StepRef
 from schema.messages.vote import Ballot, Choice, Evidence, VotePolicy, Voter, VoterRecord
 from schema.tables import ballots, tenant_policies
 from schema.truths import Source, read_records, record_truth

@@ -5,9 +5,9 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.testing import WorkflowEnvironment
 
 from schema.messages.steps import AgentTaskInput
-from tests.integration.test_deadline import World, started
-from tests.integration.test_deadline import environment as environment
 from tests.support.processes import until
+from tests.support.world import World, started
+from tests.support.world import environment as environment
 from workflows.agent_task import AgentTask
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.cli_dead_letters import Kind, State
 from gateway.dead_letters import LetterState
-from schema.messages.steps import LetterKind
+from schema.messages.letters import LetterKind
 from tests.support.scripted_gateway import AT, HOSTILE, TASK_ID, Golden, ScriptedGateway, problem
 from tests.support.scripted_gateway import gateway as gateway
 from tests.support.scripted_gateway import golden as golden

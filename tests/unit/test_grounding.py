@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schema.messages.steps import CastBallot
+from schema.messages.consensus import CastBallot
 from schema.messages.vote import Ballot, Evidence, Explanation, Objection, Reduction, VotePolicy, Voter, VoterRecord
 from workflows.tally import tally
 from workflows.weighing import left_of

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schema.explained import by_category
-from schema.messages.steps import CastBallot
+from schema.messages.consensus import CastBallot
 from schema.messages.vote import (
     Ballot,
     Choice,
