@@ -11,6 +11,8 @@ from typing import Any
 
 from deploy.sandbox.guards import tools
 from deploy.sandbox.guards.material import DETERMINISTIC, HIGH, LOW, MEDIUM, MODEL, Found, Material, is_python, lines_of
+from deploy.sandbox.remedies import statements
+from deploy.sandbox.remedies.edits import Source
 from deploy.sandbox.remedies.imports import could_be_imported
 
 WRONG = "F502,F503,F507,F508,F509,F521,F522,F524,F601,F621,F622,F631,F633,F701,F702,F704,F706,F707,F821,F822,F823,PLE"
@@ -32,8 +34,6 @@ OPTIONS = (
     "--output-format=json", "--target-version=py311",
 )  # fmt: skip
 SELECTED = f"--select={WRONG},{DOUBTFUL},{UNTIDY},{LAYOUT},{NO_NEWLINE}"
-REMEDIED = frozenset({"B006", "E722", NO_NEWLINE, "F811"})
-"""Rules that a remedy of our own answers, beside ruff's safe fixes."""
 
 
 class LintGuard:
@@ -59,6 +59,7 @@ class LintGuard:
         untidy: dict[str, list[int]] = {}
         lines = {path: lines_of(text) for path, text in texts.items()}
         kept = {path: material.kept_lines(path) for path in texts}
+        mended = {path: _places(text) for path, text in texts.items()}
         for entry in said:
             path, line, code = paths[entry["filename"]], int(entry["location"]["row"]), entry["code"]
             # A whole line that the task gave stays its own matter, suppressed or not.
@@ -67,7 +68,7 @@ class LintGuard:
             if code in LAYOUT:
                 untidy.setdefault(path, []).append(line)
             else:
-                yield Found(code, severity_of(code), path, line, entry["message"], _fix(entry, material))
+                yield Found(code, severity_of(code), path, line, entry["message"], _fix(entry, material, mended[path]))
         for path, places in untidy.items():
             said_of = f"{len(places):,} places are not laid out as the formatter does it"
             yield Found(FORMAT, LOW, path, min(places), said_of, DETERMINISTIC)
@@ -79,9 +80,16 @@ def severity_of(code: str) -> str:
     return MEDIUM if code in DOUBTFUL else LOW
 
 
-def _fix(entry: dict[str, Any], material: Material) -> str:
+def _places(text: str) -> set[tuple[str, int]]:
+    """The rules and lines that a remedy of statements answers in this text."""
+    source = Source.of(text)
+    makers = (statements.own_defaults, statements.caught_exceptions, statements.single_definitions)
+    return {(change.rule, line) for make in makers for change in make(source) for line in change.lines}
+
+
+def _fix(entry: dict[str, Any], material: Material, mended: set[tuple[str, int]]) -> str:
     safe = (entry.get("fix") or {}).get("applicability") == "safe"
-    if safe or entry["code"] in REMEDIED:
+    if safe or entry["code"] == NO_NEWLINE or (entry["code"], int(entry["location"]["row"])) in mended:
         return DETERMINISTIC
     if entry["code"] == "F821":
         name = entry["message"].split("`")[1] if "`" in entry["message"] else ""

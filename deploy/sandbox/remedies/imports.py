@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import importlib.util
 import sys
 from collections.abc import Collection, Iterable
 
@@ -39,13 +41,14 @@ MEMBERS = {
     for member in members.split()
 }
 """Names that mean one thing wherever they stand."""
+_CONSTANTS = frozenset({"pi", "inf", "ascii_letters", "ascii_lowercase", "ascii_uppercase", "punctuation"})
 _DEFINITION = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _NEVER = frozenset({"this", "antigravity", "test", "idlelib", "turtledemo", "lib2to3", "turtle", "tkinter"})
 
 
 def could_be_imported(name: str, files: Iterable[str]) -> bool:
     """Whether this name is one that the standard library surely means, and no file of the candidate's."""
-    own = {path.split("/")[0].removesuffix(".py") for path in files}
+    own = {part.removesuffix(".py") for path in files for part in path.split("/")}
     return name not in own and (name in MEMBERS or _is_module(name))
 
 
@@ -59,6 +62,9 @@ def with_imports(source: Source, missing: Collection[str], files: Iterable[str])
     made = "".join(f"{line}{source.newline}" for line in wanted)
     preamble, following = _preamble(source.tree)
     if following is None:
+        return source.text
+    if source.indentation(following) is None:
+        # On one line with the docstring: an import in front of it would take its place.
         return source.text
     if preamble is not None and (preamble.end_lineno or preamble.lineno) < first_line(following):
         # What separates the preamble from the rest stays behind the imports.
@@ -93,8 +99,60 @@ def _import_of(tree: ast.Module, name: str) -> str | None:
             "fromtimestamp",
         }
     if as_module and _is_module(name):
-        return f"import {name}"
-    return f"from {MEMBERS[name]} import {name}" if name in MEMBERS else None
+        return _import_of_module(tree, name)
+    known = name in MEMBERS and (not name.islower() or _is_used_as_one(tree, uses))
+    return f"from {MEMBERS[name]} import {name}" if known else None
+
+
+def _import_of_module(tree: ast.Module, name: str) -> str | None:
+    """The import of a module, or of the modules in it, that has all that the file uses of it. A name of which it lacks
+    something means another thing, and to import it would but hide that."""
+    wanted = set()
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name):
+            continue
+        try:
+            module = importlib.import_module(name)
+            within = hasattr(module, "__path__") and importlib.util.find_spec(f"{name}.{node.attr}") is not None
+        except Exception:
+            return None
+        if within:
+            wanted.add(_longest_module(tree, node, f"{name}.{node.attr}"))
+        elif hasattr(module, node.attr):
+            wanted.add(name)
+        else:
+            return None
+    return f"import {', '.join(sorted(wanted))}" if wanted else None
+
+
+def _longest_module(tree: ast.Module, node: ast.Attribute, module: str) -> str:
+    """The module within modules that `a.b.c.d` names, as far as there is one."""
+    outer = next((one for one in ast.walk(tree) if isinstance(one, ast.Attribute) and one.value is node), None)
+    if outer is None:
+        return module
+    longer = f"{module}.{outer.attr}"
+    try:
+        found = importlib.util.find_spec(longer)
+    except (ImportError, ValueError):
+        found = None
+    return module if found is None else _longest_module(tree, outer, longer)
+
+
+def _is_used_as_one(tree: ast.Module, uses: list[ast.Name]) -> bool:
+    """Whether a name in small letters is called, asked for its members, decorates or annotates: as a value by itself
+    it may be a slip of the pen (`count` for `counts`)."""
+    known: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            known.add(id(node.func))
+        elif isinstance(node, ast.Attribute):
+            known.add(id(node.value))
+        elif isinstance(node, _DEFINITION):
+            known.update(map(id, node.decorator_list))
+        for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+            if isinstance(annotation, ast.AST):
+                known.update(map(id, ast.walk(annotation)))
+    return any(id(use) in known for use in uses) or (bool(uses) and uses[0].id in _CONSTANTS)
 
 
 def _is_module(name: str) -> bool:

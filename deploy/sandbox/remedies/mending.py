@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,6 +17,8 @@ from deploy.sandbox.remedies.registry import REMEDIES, Finding, Remedy
 
 MAX_BYTES = 2 * 1024 * 1024
 MAX_FILES = 100
+MAX_LINES = 3_000
+"""Lines of a given file beyond which no remedy of whole files is tried: to compare them takes their square."""
 
 
 def mend(material: Material, findings: Sequence[Finding], *, gentle: bool) -> dict[str, Any]:
@@ -33,7 +36,7 @@ def mend(material: Material, findings: Sequence[Finding], *, gentle: bool) -> di
         if not may_be_mended(path, material):
             continue
         own = [finding for finding in findings if finding["file"] == path]
-        better, names = mend_file(text, own, remedies, list(material.files))
+        better, names = mend_file(text, own, remedies, list(material.files), material.given.get(path))
         if better != text:
             files[path] = better
             for name in names:
@@ -51,7 +54,7 @@ def may_be_mended(path: str, material: Material) -> bool:
 
 
 def mend_file(
-    text: str, findings: Sequence[Finding], remedies: Sequence[Remedy], files: Sequence[str]
+    text: str, findings: Sequence[Finding], remedies: Sequence[Remedy], files: Sequence[str], given: str | None = None
 ) -> tuple[str, list[str]]:
     """A file after all remedies that answer its findings, and which of them changed it.
 
@@ -72,6 +75,8 @@ def mend_file(
             continue
         try:
             better = remedy.apply(text, found, files)
+            if given is not None:
+                better = without_given_lines(text, better, given)
         except Exception:  # noqa: S112 - a remedy that fails is no remedy, and the others are tried
             continue
         if better != text and is_harmless(text, better):
@@ -99,6 +104,22 @@ def _mend_places(text: str, findings: Sequence[Finding], remedies: Sequence[Reme
             edits += wanted
             names.append(remedy.name)
     return applied(text, edits), names
+
+
+def without_given_lines(before: str, after: str, given: str) -> str:
+    """What a remedy made of a whole file, without its changes of lines that the task had given: they are not judged."""
+    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    if max(len(old), len(new)) > MAX_LINES:
+        return before
+    kept = set(given.splitlines(keepends=True))
+    made: list[str] = []
+    for kind, start, end, first, last in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        given_lines = [] if kind == "equal" else [line for line in old[start:end] if line in kept and line.strip()]
+        if kind == "delete":
+            made += given_lines
+        else:
+            made += old[start:end] if given_lines else new[first:last]
+    return "".join(made)
 
 
 def is_harmless(before: str, after: str) -> bool:

@@ -60,9 +60,11 @@ def _imported(text: str, found: Sequence[Finding], files: Sequence[str]) -> str:
 
 
 def _ruff(*arguments: str) -> Callable[[str, Sequence[Finding], Sequence[str]], str]:
-    def apply(text: str, _found: Sequence[Finding], _files: Sequence[str]) -> str:
-        with tools.copied({"module.py": text}) as copies:
-            copy = copies["module.py"]
+    def apply(text: str, found: Sequence[Finding], _files: Sequence[str]) -> str:
+        # In an `__init__.py` an import that nothing uses is what the package offers.
+        path = found[0]["file"]
+        with tools.copied({path: text}) as copies:
+            copy = copies[path]
             tools.ruff(*arguments, "--", str(copy))
             return copy.read_bytes().decode("utf-8")
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
+import re
+import tokenize
 from collections.abc import Iterator
 
 from deploy.sandbox.remedies.edits import Change, Edit, Placed, Source, first_line
@@ -11,6 +14,8 @@ from deploy.sandbox.remedies.edits import Change, Edit, Placed, Source, first_li
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _MAKERS = frozenset({"list", "dict", "set"})
 _DISPLAYS = (ast.List, ast.Dict, ast.Set)
+_MEMORY = re.compile(r"cache|memo|registry", re.IGNORECASE)
+_FAILURES = frozenset({"AssertionError", "ValueError", "TypeError"})
 _SIMPLE = (ast.Name, ast.Attribute, ast.Call, ast.Subscript)
 
 
@@ -24,7 +29,10 @@ def own_defaults(source: Source) -> Iterator[Change]:
             continue
         offset, indentation = place
         for argument, default in _defaults(node):
-            if not _is_shared(default):
+            if not _is_shared(default) or not _may_be_none(argument.annotation):
+                continue
+            # What its name says all calls shall share.
+            if _MEMORY.search(argument.arg):
                 continue
             made = f"{indentation}if {argument.arg} is None:{source.newline}"
             made += f"{_deeper(indentation)}{argument.arg} = {source.segment(default)}{source.newline}"
@@ -33,23 +41,31 @@ def own_defaults(source: Source) -> Iterator[Change]:
 
 
 def caught_exceptions(source: Source) -> Iterator[Change]:
-    """`except:` as `except Exception:`, which lets Ctrl-C and exits through. What is raised again is no finding."""
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.ExceptHandler) and node.type is None:
-            place = source.start(node) + len("except")
-            edit = Edit(place, place, " Exception")
-            yield Change("E722", range(node.lineno, node.lineno + 1), (edit,))
+    """`except:` as `except Exception:`, which lets Ctrl-C and exits through. What is raised again is no finding; where
+    a handler before it has `Exception`, it is there for the others."""
+    for tree in ast.walk(source.tree):
+        if not isinstance(tree, ast.Try) or any("Exception" in _names(handler.type) for handler in tree.handlers):
+            continue
+        for node in tree.handlers:
+            if node.type is None:
+                place = source.start(node) + len("except")
+                edit = Edit(place, place, " Exception")
+                yield Change("E722", range(node.lineno, node.lineno + 1), (edit,))
 
 
 def assertions(source: Source) -> Iterator[Change]:
-    """`assert` as a check that `python -O` does not take away."""
+    """`assert` as a check that `python -O` does not take away; not where the file catches what either raises."""
+    caught = _caught(source.tree)
     for node in ast.walk(source.tree):
-        if not isinstance(node, ast.Assert) or isinstance(node.test, ast.Tuple):
+        if not isinstance(node, ast.Assert) or isinstance(node.test, ast.Tuple) or id(node) in caught:
             continue
         indentation = source.indentation(node)
         if indentation is None or not source.ends_line(node):
             continue
         test = source.segment(node.test)
+        parts = [node.test] if node.msg is None else [node.test, node.msg]
+        if _comments(source.segment(node)) != sum(_comments(source.segment(part)) for part in parts):
+            continue
         said = source.segment(node.msg) if node.msg is not None else json.dumps(f"not true: {' '.join(test.split())}")
         if node.msg is not None and "\n" in said:
             said = f"({said})"
@@ -71,7 +87,7 @@ def single_definitions(source: Source) -> Iterator[Change]:
                 continue
             before = last.get(statement.name)
             if before is not None and _is_alone(source, before) and not statement.decorator_list:
-                lines = range(before.lineno, statement.lineno + 1)
+                lines = range(statement.lineno, statement.lineno + 1)
                 end = source.line_start((before.end_lineno or before.lineno) + 1)
                 yield Change("F811", lines, (Edit(source.line_start(before.lineno), end, ""),))
             last[statement.name] = statement
@@ -99,6 +115,45 @@ def _is_shared(default: ast.expr) -> bool:
     except (ValueError, TypeError, SyntaxError):
         return False
     return True
+
+
+def _may_be_none(annotation: ast.expr | None) -> bool:
+    """Whether ` | None` can stand behind an annotation, which Python works out when it defines the function."""
+    if isinstance(annotation, ast.Name):
+        return annotation.id not in ("any", "callable")
+    return annotation is None or isinstance(annotation, ast.Attribute | ast.Subscript | ast.BinOp | ast.Constant)
+
+
+def _names(caught: ast.expr | None) -> set[str]:
+    """The exceptions that a handler names."""
+    if caught is None:
+        return set()
+    return {node.id for node in ast.walk(caught) if isinstance(node, ast.Name)}
+
+
+def _caught(tree: ast.Module) -> set[int]:
+    """The assertions whose failure, or the error in its place, is caught where they stand; all of them where the file
+    knows of `AssertionError`."""
+    if any(isinstance(node, ast.Name) and node.id == "AssertionError" for node in ast.walk(tree)):
+        return {id(node) for node in ast.walk(tree)}
+    return {
+        id(part)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Try) and any(_names(handler.type) & _FAILURES for handler in node.handlers)
+        for statement in node.body
+        for part in ast.walk(statement)
+    }
+
+
+def _comments(text: str) -> int:
+    """How many comments an expression or a statement holds."""
+    if "#" not in text:
+        return 0
+    try:
+        tokens = tokenize.generate_tokens(io.StringIO(f"({text}\n)").readline)
+        return sum(token.type == tokenize.COMMENT for token in tokens)
+    except (tokenize.TokenError, SyntaxError):
+        return text.count("#")
 
 
 def _optional(source: Source, annotation: ast.expr | None) -> Iterator[Edit]:

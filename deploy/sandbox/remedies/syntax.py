@@ -13,12 +13,20 @@ MAX_TRIES = 60
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[^\n`]*$")
 _INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u202a-\u202e\u2066-\u2069]")
 _CODE = re.compile(
-    r"(?:async\s+def|def|class|import|from|if|for|while|with|try|return|raise|async|match|global|assert|del)\b.*"
+    r"(?:async\s+def|def|class|import|from|if|for|while|with|try|return|raise|async|match|global|assert|del|print|exec|pass|yield)\b.*"
+    r"|[\w.]+(?:\[[^\]]*\])?\s*(?:[-+*/%&|^@]|//|\*\*|<<|>>)=.*|[\w.]+(?:\s*,\s*\*?[\w.]+)+\s*=[^=].*"
     r"|@\w.*|[A-Za-z_][\w.]*(?:\[[^\]]*\])?\s*(?::[^=]+)?=[^=].*|[A-Za-z_][\w.]*\(.*|[\"'#].*|[)\]}].*"
 )
 _GOES_ON = re.compile(r"(?:else|elif|except|finally|case)\b|[)\]}]")
 _DEFINES = re.compile(r"(?:async\s+def|def|class)\s+(\w+)")
 _WORDS = re.compile(r"[A-Za-z][\w'’-]*(?:[,;]? [\w'’`\"().-]+){3,}[.:!]?")
+_ODD = re.compile(r"invalid (?:non-printable )?character")
+_PLAIN = str.maketrans({"\u00a0": " ", "\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "'"})
+_CUT_OFF = re.compile(
+    r"was never closed|unterminated|unexpected EOF|expected an indented block|expected ':'|expected 'except'"
+)
+MAX_CUT = 20
+"""Lines that an unfinished end may have: what misses more is no matter of its end."""
 _QUOTES = re.compile(r'"""|\'\'\'')
 
 Step = tuple[str, Callable[[str], str]]
@@ -52,19 +60,40 @@ def mended(text: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def without_invisible(text: str) -> str:
-    """Without characters that nobody sees, and with plain spaces and quotes for those of a word processor."""
-    plain = _INVISIBLE.sub("", text).replace("\u00a0", " ").replace("\x00", "")
-    return plain.replace("\u201c", '"').replace("\u201d", '"').replace("\u2018", "'").replace("\u2019", "'")
+    """Without NUL and, in the lines where Python stumbles over them, without characters that nobody sees and with plain
+    spaces and quotes for those of a word processor. Those in strings that can be read stay."""
+    text = text.replace("\x00", "")
+    for _ in range(MAX_TRIES):
+        try:
+            _parse(text)
+        except SyntaxError as error:
+            lines = text.splitlines(keepends=True)
+            number = error.lineno or 0
+            if not _ODD.match(error.msg or "") or not 0 < number <= len(lines):
+                break
+            plain = _INVISIBLE.sub("", lines[number - 1]).translate(_PLAIN)
+            if plain == lines[number - 1]:
+                break
+            text = "".join([*lines[: number - 1], plain, *lines[number:]])
+        except (ValueError, RecursionError, MemoryError, OverflowError):
+            break
+        else:
+            break
+    return text
 
 
 def unfenced(text: str) -> str:
     """The first fenced block with code; an unfinished one reaches to the end. Or what stands before a lone fence."""
     blocks: list[list[str]] = [[]]
+    quoted = ""
     for line in text.splitlines(keepends=True):
-        if _FENCE.match(line.rstrip("\r\n")):
+        # A fence within a long string is part of what the code says of itself.
+        if not quoted and _FENCE.match(line.rstrip("\r\n")):
             blocks.append([])
         else:
             blocks[-1].append(line)
+        for mark in _QUOTES.findall(line):
+            quoted = "" if quoted == mark else quoted or mark
     if len(blocks) == 1:
         return text
     inside, outside = blocks[1::2], blocks[0::2]
@@ -151,7 +180,15 @@ def _blocks(text: str) -> Iterator[str]:
 def _without_end(block: str) -> str:
     """The longest beginning of a block that can be read and is more than its first line."""
     lines = block.splitlines(keepends=True)
-    for end in range(len(lines) - 1, max(1, len(lines) - MAX_TRIES), -1):
+    try:
+        _parse(block)
+    except SyntaxError as error:
+        whole = block.rstrip().count("\n") + 1
+        if not _CUT_OFF.search(error.msg or "") and (error.lineno or 0) < whole:
+            return block
+    except (ValueError, RecursionError, MemoryError, OverflowError):
+        return block
+    for end in range(len(lines) - 1, max(1, len(lines) - MAX_CUT), -1):
         beginning = "".join(lines[:end])
         if _reads(beginning) is not None:
             return beginning
@@ -160,7 +197,8 @@ def _without_end(block: str) -> str:
 
 def _looks_like_code(block: str) -> bool:
     first = next((line for line in block.splitlines() if line.strip()), "")
-    return bool(_CODE.fullmatch(first)) and not _WORDS.fullmatch(first.strip())
+    words = _WORDS.fullmatch(first.strip()) and not re.match(r"print\s*[\"']", first)
+    return bool(_CODE.fullmatch(first)) and not words
 
 
 def _is_a_word(tree: ast.Module) -> bool:
