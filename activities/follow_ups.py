@@ -23,6 +23,7 @@ MAX_CREATED = 3
 SMALLEST_BUDGET = 1_000
 """Tokens that a task needs at least."""
 CREATED = "task.follow_up"
+OWNERS = "a secret has to be withdrawn by whoever owns it"
 NOT_GRAVE = "graver findings come first, or it is of low severity"
 
 
@@ -40,7 +41,7 @@ async def follow_up(
     spec = await _spec(connection, row)
     if spec is None or spec.auto_fix.follow_up == "off":
         return (), []
-    wanted = [finding for finding in left if finding.severity != "low"][:MAX_CREATED]
+    wanted = [finding for finding in left if finding.severity != "low" and finding.guard != "secrets"][:MAX_CREATED]
     tokens = row.budget_tokens - row.spent_tokens
     if spec.auto_fix.follow_up == "suggest":
         return tuple(FollowUp(title=title_of(finding), finding=finding) for finding in left), []
@@ -48,7 +49,7 @@ async def follow_up(
     wanted = [] if reason else wanted[: tokens // SMALLEST_BUDGET]
     follow_ups, records = [], []
     for finding in left:
-        told = FollowUp(title=title_of(finding), finding=finding, reason=reason or NOT_GRAVE)
+        told = FollowUp(title=title_of(finding), finding=finding, reason=reason or _of_its_own(finding))
         if finding in wanted:
             task = task_of(spec, finding, result.files, tokens // len(wanted))
             if task is None:
@@ -70,6 +71,10 @@ def _why_not(row: Any, state: TaskState, tokens: int) -> str:
     if tokens < SMALLEST_BUDGET:
         return f"the task left {max(0, tokens):,} tokens, and {SMALLEST_BUDGET:,} are needed"
     return ""
+
+
+def _of_its_own(finding: Finding) -> str:
+    return OWNERS if finding.guard == "secrets" else NOT_GRAVE
 
 
 def title_of(finding: Finding) -> str:

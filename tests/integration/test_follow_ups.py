@@ -27,7 +27,7 @@ CREATE = {"tools": True, "model": True, "follow_up": "create"}
 
 
 def finding(number: int, severity: str = "high", **changes: Any) -> Finding:
-    known = {"id": f"secrets-{number}", "guard": "secrets", "rule": "aws-key", "severity": severity, "message": "a key"}
+    known = {"id": f"security-{number}", "guard": "security", "rule": "B506", "severity": severity, "message": "yaml"}
     return Finding.model_validate({**known, "file": "add.py", "line": number, **changes})
 
 
@@ -76,12 +76,12 @@ async def test_what_was_left_of_a_budget_is_shared_by_the_gravest_and_told_to_th
     spec = TaskSpec.model_validate_json(body)
     assert (spec.files, list(spec.tests)) == (FILES, ["test_add.py"])
     assert spec.auto_fix.follow_up == "off"
-    assert "secrets" in spec.instructions
+    assert "security" in spec.instructions
     assert spec.title in {follow_up.title for follow_up in result.follow_ups[:2]}
 
 
 @pytest.mark.parametrize(
-    "case", ["too little is left", "not accepted", "a follow-up itself", "files that no task may have"]
+    "case", ["too little is left", "not accepted", "a follow-up itself", "files that no task may have", "a secret"]
 )
 async def test_where_nothing_can_be_created_it_is_suggested_with_the_reason(
     gateway_url: str, token: Token, database: Database, case: str
@@ -95,7 +95,8 @@ async def test_where_nothing_can_be_created_it_is_suggested_with_the_reason(
             await set_task(database, task, parent=UUID(task["task_id"]))
     state = TaskState.REJECTED if case == "not accepted" else TaskState.ACCEPTED
     files = {"queue.py": "x = 1\n"} if case == "files that no task may have" else None
-    (suggested,) = (await end(database, task, finding(1), state=state, files=files)).follow_ups
+    found = finding(1, guard="secrets" if case == "a secret" else "security")
+    (suggested,) = (await end(database, task, found, state=state, files=files)).follow_ups
 
     assert suggested.task_id is None
     assert (
@@ -104,6 +105,7 @@ async def test_where_nothing_can_be_created_it_is_suggested_with_the_reason(
             "too little is left": "the task left 999 tokens, and 1,000 are needed",
             "not accepted": "the task was not accepted",
             "a follow-up itself": "the task is a follow-up itself",
+            "a secret": "a secret has to be withdrawn by whoever owns it",
             "files that no task may have": "the candidate's files are none that a task may have",
         }[case]
     )

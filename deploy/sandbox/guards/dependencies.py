@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from deploy.sandbox.guards.material import HIGH, LOW, MODEL, Found, Material, is_python
+from deploy.sandbox.guards.material import HIGH, LOW, MODEL, Found, Material, is_python, lines_of
 
 
 class DependenciesGuard:
@@ -26,7 +26,10 @@ class DependenciesGuard:
             if isinstance(tree, Exception):
                 continue
             optional = _guarded(tree)
+            kept, lines = material.kept_lines(path), lines_of(material.files[path])
             for node in ast.walk(tree):
+                if kept and lines[getattr(node, "lineno", 0) - 1] in kept:
+                    continue
                 for name in _imported(node):
                     if name not in own and not is_provided(name):
                         severity = LOW if id(node) in optional else HIGH
@@ -65,12 +68,23 @@ def _imported(node: ast.AST) -> Iterator[str]:
 
 
 def _guarded(tree: ast.Module) -> set[int]:
-    """The imports that the code can do without: within a `try` that catches their failure."""
+    """The imports that the code can do without: within a `try` that catches their failure, or for checkers alone."""
     found: set[int] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Try) and any(_catches_imports(handler.type) for handler in node.handlers):
-            found.update(id(part) for statement in node.body for part in ast.walk(statement))
+        if isinstance(node, ast.Try):
+            found |= _parts(node.body) if any(_catches_imports(one.type) for one in node.handlers) else set()
+        elif isinstance(node, ast.If) and _is_for_checkers(node.test):
+            found |= _parts(node.body)
     return found
+
+
+def _parts(body: list[ast.stmt]) -> set[int]:
+    return {id(part) for statement in body for part in ast.walk(statement)}
+
+
+def _is_for_checkers(test: ast.expr) -> bool:
+    name = test.attr if isinstance(test, ast.Attribute) else test.id if isinstance(test, ast.Name) else ""
+    return name == "TYPE_CHECKING"
 
 
 def _catches_imports(caught: ast.expr | None) -> bool:

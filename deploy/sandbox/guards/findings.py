@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from deploy.sandbox.guards.material import HIGH, LOW, MEDIUM, NONE, Found, Material, lines_of
+from deploy.sandbox.guards.secrets import redacted
 
 Finding = dict[str, Any]
 Policy = Mapping[str, Any]
@@ -46,7 +47,7 @@ def told(guard: str, found: Iterable[Found], material: Material) -> list[Finding
                 "severity": one.severity,
                 "file": plain(one.file, MAX_FILE),
                 "line": max(0, one.line),
-                "message": plain(one.message, MAX_MESSAGE),
+                "message": plain(redacted(one.message), MAX_MESSAGE),
                 "fix": one.fix,
             }
         )

@@ -20,7 +20,8 @@ PROTECTED = re.compile(
 )
 """Files that change how tests are judged or what guards say."""
 SUPPRESSION = re.compile(
-    r"#\s*(noqa|nosec|type:\s*ignore|pyright:|mypy:|ruff:|flake8:|isort:|fmt:|pylint:|pragma:\s*(no\s*cover|allowlist))",
+    r"#\s*(noqa|nosec|type:\s*ignore|pyright:|mypy:|ruff:|flake8:|isort:|fmt:|pylint:|pragma:?\s*(no|allowlist)"
+    r"|pyre-|pytype:|ty:\s*ignore|yapf:|noinspection\b|nosonar\b|nosemgrep\b|gitleaks:|trufflehog:|codeql\b|lgtm\b|skipcq\b)",
     re.IGNORECASE,
 )
 
@@ -43,6 +44,7 @@ class ScopeGuard:
             elif PROTECTED.fullmatch(PurePosixPath(path).name.lower()):
                 yield Found("protected-file", HIGH, path, 0, "it changes how code is judged", MODEL)
             if is_python(path):
+                yield from _encoding(path, text)
                 yield from _suppressions(path, text, material)
         yield from _whole(material)
 
@@ -83,6 +85,18 @@ def _hidden(path: str, text: str) -> Iterator[Found]:
         kinds = {unicodedata.category(character) for character in line if not character.isprintable()} - {"Zs"}
         if kinds & {"Cf", "Cs"} or "\x00" in line:
             yield Found("hidden-characters", HIGH, path, number, "the line holds characters that are not shown", MODEL)
+
+
+def _encoding(path: str, text: str) -> Iterator[Found]:
+    """A first line that lets Python read other text than is seen here: in UTF-7 a comment may hold code."""
+    data = text.encode("utf-8", "replace")
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        same = data.decode(encoding) == data.decode("utf-8-sig")
+    except (SyntaxError, ValueError, LookupError):
+        same = False
+    if not same:
+        yield Found("other-encoding", HIGH, path, 1, "Python reads the file in another encoding than UTF-8", MODEL)
 
 
 def _suppressions(path: str, text: str, material: Material) -> Iterator[Found]:
