@@ -20,6 +20,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print the HTTP API's JSON.")
 
 _PAIR = re.compile(r"([a-z]+)=([^=]+)")
 
+_REMEDIES = {
+    "--voter": "NAME=WEIGHT, such as reviewer=3000",
+    "--guard": "NAME=on or NAME=off; rules of a guard are set with --file",
+}
+
 app = typer.Typer(
     help="Policies: how a tenant's votes are held. Its tasks may be stricter, never laxer.", no_args_is_help=True
 )
@@ -111,13 +116,13 @@ def _pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
     matches = [(text, _PAIR.fullmatch(text)) for text in given or ()]
     for text, match in matches:
         if match is None:
-            raise CliError(f"{option} {line(text)}: must be NAME=VALUE", ExitCode.USAGE)
+            raise CliError(f"{option} {line(text)}: must be {_REMEDIES[option]}", ExitCode.USAGE)
     return [(match[1], match[2]) for _, match in matches if match is not None]
 
 
 def _number(option: str, text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise CliError(f"{option}: {line(text)} must be a whole number of basis points", ExitCode.USAGE)
+        raise CliError(f"{option} {line(text)}: must be a whole number of basis points", ExitCode.USAGE)
     return int(text)
 
 
@@ -129,7 +134,8 @@ def _print(found: dict[str, Any], *, as_json: bool) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("field", "in force", "by"):
         table.add_column(name, overflow="fold")
-    for field, value in view.in_force.model_dump(mode="json").items():
+    in_force = view.in_force.model_dump(mode="json") | {"quorum": view.in_force.quorum_needed}
+    for field, value in in_force.items():
         own = field in view.policy.model_fields_set
         table.add_row(field, plain(_shown(value)), plain("tenant" if own else "default", "" if own else "dim"))
     print(f"policy of {line(view.tenant)}")
@@ -144,4 +150,4 @@ def _shown(value: Any) -> str:
         return ", ".join(f"{line(name)} {_shown(each)}" for name, each in value.items()) or "as they come"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "as the voters allow" if value is None else line(value)
+    return line(value)

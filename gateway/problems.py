@@ -173,8 +173,19 @@ def _of_http_exception(error: HTTPException) -> Problem:
 
 
 def faults_of(error: ValidationError) -> list[Fault]:
-    """pydantic's errors as fields and plain remedies."""
-    return [(_field(details), _message(details)) for details in error.errors(include_url=False)[:MAX_FAULTS]]
+    """pydantic's errors as fields and plain remedies; a field of several forms is told once, with all of them."""
+    found: dict[str, list[str]] = {}
+    for details in error.errors(include_url=False)[:MAX_FAULTS]:
+        messages, message = found.setdefault(_field(details), []), _message(details)
+        if not messages or any(_is_form(part) for part in details["loc"]):
+            messages.append(message)
+    # Of the forms of one field that was meant is told, which has a fault further in.
+    outer = {name for name in found if any(other.startswith(f"{name}.") for other in found)}
+    return [
+        (name, " or ".join([messages[0], *(each.removeprefix("must be ") for each in messages[1:])]))
+        for name, messages in found.items()
+        if name not in outer
+    ]
 
 
 def clean_field(name: str) -> str:
@@ -185,9 +196,14 @@ def clean_field(name: str) -> str:
 
 def _field(details: ErrorDetails) -> str:
     # A faulty key is told as the place that it would have named.
-    parts = [str(part) for part in details["loc"] if part != "[key]"]
+    parts = [str(part) for part in details["loc"] if part != "[key]" and not _is_form(part)]
     named = (details.get("ctx") or {}).get("field")
     return ".".join([*parts, str(named)] if named else parts) or "body"
+
+
+def _is_form(part: int | str) -> bool:
+    """Whether a part of a place is pydantic's name for one form of a field that has several, not the field's."""
+    return isinstance(part, str) and part.startswith(("literal[", "dict[")) and part.endswith("]")
 
 
 _PLAIN: Mapping[str, str] = {
@@ -230,5 +246,7 @@ def _message(details: ErrorDetails) -> str:
         return "must not be blank" if context["pattern"] == r"\S" else f"must match {context['pattern']}"
     if kind == "value_error":
         return str(context["error"])
+    if kind == "literal_error" and " or " not in context["expected"]:
+        return f"must be {context['expected']}"
     plain = _PLAIN.get(kind)
     return plain.format(**context) if plain else details["msg"]

@@ -71,7 +71,8 @@ class TestPolicy:
         ("options", "told"),
         [
             ((), "say what to set"),
-            (("--voter", "reviewer"), "--voter reviewer: must be NAME=VALUE"),
+            (("--voter", "reviewer"), "--voter reviewer: must be NAME=WEIGHT, such as reviewer=3000"),
+            (("--guard", "lint.F401=high"), "rules of a guard are set with --file"),
             (("--voter", "reviewer=half"), "must be a whole number of basis points"),
             (("--unset", "quorums"), "--unset quorums: is no field of a policy"),
         ],

@@ -19,6 +19,7 @@ from gateway.problems import (
     respond,
 )
 from schema.messages.task import TaskSpec
+from schema.messages.vote import VotePolicy
 
 
 def test_every_kind_has_its_own_stable_type() -> None:
@@ -97,3 +98,17 @@ def test_pydantics_errors_become_plain_remedies() -> None:
         "budget_tokens": "must be at least 1,000",
         "candidates": "must be at most 16",
     }
+
+
+@pytest.mark.parametrize(
+    ("guards", "fault"),
+    [
+        ({"lint": "low"}, ("guards.lint", "must be one of 'on' or 'off' or a mapping")),
+        ({"lint": {"F401": "grave"}}, ("guards.lint.F401", "must be one of 'low', 'medium' or 'high' or 'off'")),
+    ],
+)
+def test_a_field_of_several_forms_is_told_once_and_by_its_own_name(guards: object, fault: tuple[str, str]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        VotePolicy.model_validate({"guards": guards})
+
+    assert faults_of(caught.value) == [fault]
