@@ -48,7 +48,9 @@ def first_round_of(vote: Explanation) -> str | None:
 def flip_of(vote: Explanation) -> str:
     """What would have changed the outcome at the least cost."""
     if not vote.flip:
-        return "no change of ballots would have changed the outcome"
+        annulled = [voter.role for voter in vote.voters if voter.reductions and not voter.effective_weight]
+        lost = f" (what counts for nothing, for the reasons beside it: {', '.join(annulled)})" if annulled else ""
+        return f"no change of choices alone would have changed the outcome{lost}"
     cost = "" if vote.flip_cost is None else f" (voters of {share(vote.flip_cost)} of the weight)"
     return f"another outcome would have taken: {'; '.join(line(change) for change in vote.flip)}{cost}"
 
