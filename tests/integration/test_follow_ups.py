@@ -120,7 +120,7 @@ async def test_a_task_suggests_unless_it_says_otherwise(gateway_url: str, token:
     suggested = await end(database, usual, finding(1, line=0, file="a/add.py"), finding(2, guard="tests", rule="x"))
 
     assert suggested.follow_ups == (
-        FollowUp(title="Follow-up: secrets aws-key in a/add.py", finding=finding(1, line=0, file="a/add.py")),
+        FollowUp(title="Follow-up: security B506 in a/add.py", finding=finding(1, line=0, file="a/add.py")),
     )
     assert (await end(database, silent, finding(1))).follow_ups == ()
 

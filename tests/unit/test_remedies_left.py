@@ -141,3 +141,12 @@ def test_odd_characters_in_strings_stay_where_something_else_is_wrong() -> None:
 )  # fmt: skip
 def test_code_that_is_only_wrong_is_not_cut_away(text: str) -> None:
     assert mended(text) == text
+
+
+def test_an_import_that_another_file_takes_from_here_stays() -> None:
+    files = {"a.py": "from helpers import util\n", "b.py": "from a import util\n\nprint(util)\n"}
+    findings = [{**one, "file": "a.py"} for one in found(files["a.py"])]
+
+    assert findings
+    assert mend(Material(files), findings, gentle=True)["files"] == {}
+    assert mend(Material({"a.py": files["a.py"]}), findings, gentle=True)["files"] == {"a.py": ""}

@@ -29,6 +29,7 @@ LAYOUT = (
 """What a formatter sees to: one finding for each file."""
 NO_NEWLINE = "W292"
 FORMAT = "format"
+UNREAD = "not-linted"
 OPTIONS = (
     "check", "--isolated", "--no-cache", "--preview", "--ignore-noqa", "--no-fix", "--exit-zero", "--quiet",
     "--output-format=json", "--target-version=py311",
@@ -62,8 +63,12 @@ class LintGuard:
         mended = {path: _places(text) for path, text in texts.items()}
         for entry in said:
             path, line, code = paths[entry["filename"]], int(entry["location"]["row"]), entry["code"]
+            if code is None:
+                # Python reads it and ruff does not, so that no rule was looked for: that is no pass.
+                yield Found(UNREAD, HIGH, path, line, "ruff can't read it, and looked for nothing here", MODEL)
+                continue
             # A whole line that the task gave stays its own matter, suppressed or not.
-            if code is None or (kept[path] and _at(lines[path], line) in kept[path]):
+            if kept[path] and _at(lines[path], line) in kept[path]:
                 continue
             if code in LAYOUT:
                 untidy.setdefault(path, []).append(line)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import PurePosixPath
 from typing import Any
@@ -37,7 +38,7 @@ def mend(material: Material, findings: Sequence[Finding], *, gentle: bool) -> di
             continue
         own = [finding for finding in findings if finding["file"] == path]
         better, names = mend_file(text, own, remedies, list(material.files), material.given.get(path))
-        if better != text:
+        if better != text and not _takes_from_others(path, text, better, material):
             files[path] = better
             for name in names:
                 touched.setdefault(name, []).append(path)
@@ -104,6 +105,31 @@ def _mend_places(text: str, findings: Sequence[Finding], remedies: Sequence[Reme
             edits += wanted
             names.append(remedy.name)
     return applied(text, edits), names
+
+
+def _takes_from_others(path: str, before: str, after: str, material: Material) -> bool:
+    """Whether a name goes that another file, or a test, imports from here: to this file it looks unused."""
+    trees = parsed(before), parsed(after)
+    if any(isinstance(tree, Exception) for tree in trees):
+        return False
+    was, left = (set(_imported(tree)) for tree in trees if isinstance(tree, ast.Module))
+    gone = {name for name, _ in was} - {name for name, _ in left}
+    module = PurePosixPath(path).stem
+    return bool(gone) and any(
+        name in gone and (source or "").split(".")[-1] == module
+        for other, text in (*material.files.items(), *material.tests.items())
+        if other != path and is_python(other) and isinstance(tree := parsed(text), ast.Module)
+        for name, source in _imported(tree, of_source=True)
+    )
+
+
+def _imported(tree: ast.Module, *, of_source: bool = False) -> Iterator[tuple[str, str | None]]:
+    """The names that a file's imports bind, or those that it asks for where they come from, with their modules."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from ((alias.name if of_source else alias.asname or alias.name, node.module) for alias in node.names)
+        elif isinstance(node, ast.Import) and not of_source:
+            yield from (((alias.asname or alias.name).split(".")[0], None) for alias in node.names)
 
 
 def without_given_lines(before: str, after: str, given: str) -> str:
