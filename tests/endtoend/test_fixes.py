@@ -24,6 +24,7 @@ TIDY = """def double(number, seen=None):
         return 0
 """
 UNREADABLE = f"Here is the code:\n\n```python\n{GOOD}```\nIt doubles a number.\n"
+EVAL = "\n\ndef valued(text):\n    return eval(text)\n"
 SECRET = "password = 'Tr0ub4" + "dor&3'\n\n\n"
 UNMENDABLE = f"import pickle\n\n\n{GOOD}\n\ndef load(text):\n    return pickle.loads(text)\n"
 
@@ -114,8 +115,8 @@ async def test_secrets_are_never_mended_only_told_and_suggested(golden: Golden, 
 
 
 async def test_a_follow_up_is_a_task_of_its_own_out_of_its_parents_budget(golden: Golden, provider: Provider) -> None:
-    provider.script("parent", Script(developer=[files(work=SECRET + GOOD)]))
-    provider.script("Follow-up: secrets password-literal", Script(developer=[files(work=GOOD)]))
+    provider.script("parent", Script(developer=[files(work=GOOD + EVAL)]))
+    provider.script("Follow-up: security B307", Script(developer=[files(work=GOOD)]))
     policy = {"tools": True, "model": False, "follow_up": "create"}
     parent_id = await golden.submit(spec("parent", budget_tokens=20_000, auto_fix=policy))
     result = await golden.result(parent_id)
