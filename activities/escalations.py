@@ -60,7 +60,9 @@ class EscalationActivities:
             found = (
                 await connection.execute(select(decisions).where(decisions.c.task_id == task.task_id))
             ).one_or_none()
-        return HumanDecision() if found is None else HumanDecision(decision=found.decision, actor=found.actor)
+        if found is None:
+            return HumanDecision()
+        return HumanDecision(decision=found.decision, actor=found.actor, reason=found.reason)
 
 
 async def _escalated(connection: AsyncConnection, task: ReadDecisionInput) -> bool:

@@ -41,7 +41,9 @@ class Verdicts:
         """A person's decision, if its row is there."""
         async with self._database.tenant(task.tenant) as connection:
             row = (await connection.execute(select(decisions).where(decisions.c.task_id == task.task_id))).one_or_none()
-        return HumanDecision() if row is None else HumanDecision(decision=row.decision, actor=row.actor)
+        if row is None:
+            return HumanDecision()
+        return HumanDecision(decision=row.decision, actor=row.actor, reason=row.reason)
 
     async def state(self, task_id: UUID, tenant: str) -> TaskState | None:
         """The state of a task; None where the tenant has no such task."""

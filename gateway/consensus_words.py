@@ -52,7 +52,8 @@ def flip_of(vote: Explanation) -> str:
         lost = f" (what counts for nothing, for the reasons beside it: {', '.join(annulled)})" if annulled else ""
         return f"no change of choices alone would have changed the outcome{lost}"
     cost = "" if vote.flip_cost is None else f" (voters of {share(vote.flip_cost)} of the weight)"
-    return f"another outcome would have taken: {'; '.join(line(change) for change in vote.flip)}{cost}"
+    then = f"to come out {vote.flip_outcome}" if vote.flip_outcome else "another outcome"
+    return f"{then} would have taken: {'; '.join(line(change) for change in vote.flip)}{cost}"
 
 
 def pivots_of(vote: Explanation) -> str:

@@ -263,6 +263,8 @@ class AgentTask:
         decision = await ask_person(self._task, question, policy, self._wakes)
         state = TaskState.ACCEPTED if decision.decision == "accept" else TaskState.REJECTED
         reason = f"{decision.decision}ed by {decision.actor}"
+        if decision.reason:
+            reason = f"{reason}: {decision.reason}"
         if decision.actor == NOBODY:
             reason = f"rejected: {EXPIRED}"
         return replace(verdict, state=state, reason=reason)

@@ -9,6 +9,9 @@ from temporalio import workflow
 BLINDED = frozenset({"lint", "security", "dependencies"})
 """Guards that see nothing in a file which Python can't read: what they find once it can be read was there before."""
 
+DANGERS = frozenset({"security", "secrets", "scope"})
+"""Guards that a rewrite may not make worse, however many more tests it passes."""
+
 IN_WAVES = "candidates-in-waves"
 WAVE = 4
 """Candidates that are asked for at once."""
@@ -40,7 +43,7 @@ def is_worse(before: Proof, after: Proof) -> bool:
         return True
     if before.passed and not after.passed:
         return True
-    readable_now = after.weights.get("syntax", 0) < before.weights.get("syntax", 0)
+    readable_now = _is_readable_now(before, after)
     return any(
         weight > before.weights.get(guard, 0)
         for guard, weight in after.weights.items()
@@ -48,12 +51,26 @@ def is_worse(before: Proof, after: Proof) -> bool:
     )
 
 
+def improves(before: Proof, after: Proof) -> bool:
+    """Whether a rewrite takes the place of a candidate whose tests fail: it is the better one, and no more dangerous.
+
+    Lint may grow with the code that was missing: tools mend it afterwards.
+    """
+    seeing = DANGERS - BLINDED if _is_readable_now(before, after) else DANGERS
+    safe = all(after.weights.get(guard, 0) <= before.weights.get(guard, 0) for guard in seeing)
+    return safe and best_of([before, after]) is after
+
+
 def mends(before: Proof, after: Proof) -> bool:
     """Whether a repaired candidate takes the place of the one before: something is better, and nothing is worse."""
     if is_worse(before, after):
         return False
-    readable_now = after.weights.get("syntax", 0) < before.weights.get("syntax", 0)
+    readable_now = _is_readable_now(before, after)
     return after.tests_passed > before.tests_passed or readable_now or _weight(after) < _weight(before)
+
+
+def _is_readable_now(before: Proof, after: Proof) -> bool:
+    return after.weights.get("syntax", 0) < before.weights.get("syntax", 0)
 
 
 def _weight(proof: Proof) -> int:

@@ -64,6 +64,7 @@ class Flip:
 
     changes: tuple[str, ...]
     cost: int
+    outcome: VoteOutcome
 
 
 def weigh(casts: Sequence[Cast], records: Records) -> Weighed:
@@ -113,17 +114,14 @@ def least_flip(
             for chosen in combinations(range(len(casts)), size)
             for choice in product(sides, repeat=size)
         ]
-        found = [
-            change
-            for change in changes
-            if all(casts[index].side != side for index, side in change.items())
-            and decide(policy, weigh(_changed(casts, change), records)) != outcome
-        ]
+        real = [change for change in changes if all(casts[index].side != side for index, side in change.items())]
+        tried = [(change, decide(policy, weigh(_changed(casts, change), records))) for change in real]
+        found = [(change, then) for change, then in tried if then != outcome]
         if found:
-            costs = [sum(casts[index].weight for index in change) for change in found]
-            least = found[costs.index(min(costs))]
+            costs = [sum(casts[index].weight for index in change) for change, _ in found]
+            least, then = found[costs.index(min(costs))]
             told = tuple(f"{casts[index].voter}: {casts[index].side} → {side}" for index, side in least.items())
-            return Flip(told, min(costs))
+            return Flip(told, min(costs), then)
     return None
 
 

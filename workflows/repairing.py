@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from schema.messages.steps import Admission, AskRoleInput, AskRoleResult, KeptFix, MendInput, MendResult, Proof
     from schema.messages.task import TaskState
 
-from workflows.choosing import best_of, mends, wants_model
+from workflows.choosing import improves, mends, wants_model
 from workflows.kinds import SANDBOX
 from workflows.parking import Parks, StepDiscarded, Steps, always, never, unless_invalid
 from workflows.steps import StepFailed
@@ -146,7 +146,7 @@ class Repairs:
             raise
         except StepFailed:
             return
-        better = mends(best, proof) if best.passed else best_of([best, proof]) is proof
+        better = mends(best, proof) if best.passed else improves(best, proof)
         if better:
             self._keep(KeptFix(step=f"repair/{number}", kind="model", sentence=model_sentence(best, proof)), proof)
             await self._mend()

@@ -55,6 +55,7 @@ def tally(
         veto=veto,
         flip=flip.changes if flip else None,
         flip_cost=flip.cost if flip else None,
+        flip_outcome=flip.outcome if flip else None,
         objections=tuple(objection for each in grounded for objection in each.objections),
         effective_votes=effective_votes([cast.voter for cast in casts if cast.counts], weighed.agreement),
         summary=summary_of(policy, count(weighed), outcome, veto),

@@ -170,6 +170,7 @@ class HumanDecision(Message):
 
     decision: Literal["accept", "reject"] | None = None
     actor: str = ""
+    reason: str = ""
 
 
 class KeptFix(FixView):

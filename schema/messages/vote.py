@@ -201,6 +201,7 @@ class Explanation(Message):
 
     Attributes:
         flip: the least change of choices that changes the outcome; None where none does.
+        flip_outcome: the outcome that it would be then.
         flip_cost: the weight, in basis points, of the voters that would have to change.
         effective_votes: how many independent votes the counted ballots amount to (docs/consensus.md).
         late: ballots that came after the count.
@@ -219,6 +220,7 @@ class Explanation(Message):
     objections: tuple[CountedObjection, ...] = ()
     summary: str
     flip_cost: int | None = None
+    flip_outcome: VoteOutcome | None = None
     effective_votes: float | None = None
     late: tuple[LateBallot, ...] = ()
     question: str | None = None

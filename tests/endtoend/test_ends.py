@@ -179,7 +179,7 @@ async def test_a_vote_without_a_decision_is_a_persons_to_decide(
     assert await decide(golden, task_id, sub="ann") == 200
     assert await decide(golden, task_id, sub="bob", decision="reject") == 409
     result = await golden.result(task_id)
-    assert (result["state"], result["reason"]) == ("accepted", "accepted by ann")
+    assert (result["state"], result["reason"]) == ("accepted", "accepted by ann: I looked.")
     assert result["consensus"]["outcome"] == "undecided"
     assert result["consensus"]["round"] == 2
     await record(temporal, f"task/{task_id}", "AgentTask-escalated")

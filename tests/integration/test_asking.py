@@ -24,10 +24,10 @@ async def test_a_person_may_take_days_to_decide_and_is_reminded_once(environment
     world = World(choice="abstain")
     async with started(environment, world) as handle:
         await environment.sleep(timedelta(days=2, hours=23))
-        world.decision = HumanDecision(decision="accept", actor="ann")
+        world.decision = HumanDecision(decision="accept", actor="ann", reason="fine")
         await handle.signal("decision_recorded")
         assert await handle.result() == "accepted"
-    assert world.finished[0].reason == "accepted by ann"
+    assert world.finished[0].reason == "accepted by ann: fine"
     assert world.reminded == 1
 
 
@@ -70,7 +70,8 @@ async def test_the_end_decides_only_where_nobody_did_and_is_audited(database: Da
             await connection.execute(insert(decisions).values(row))
     told = [await activities.expire_decision(task) for _ in range(2)]
 
-    wanted = HumanDecision(decision="accept", actor="ann") if person else HumanDecision(decision="reject", actor=NOBODY)
+    by_ann = HumanDecision(decision="accept", actor="ann", reason="fine")
+    wanted = by_ann if person else HumanDecision(decision="reject", actor=NOBODY, reason=EXPIRED)
     assert told == [wanted] * 2
     acts = [(act.actor, act.object, act.reason) for act in await acts_of(database, tenant)]
     assert acts == ([] if person else [(NOBODY, str(task.task_id), f"reject: {EXPIRED}")])

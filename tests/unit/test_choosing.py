@@ -4,7 +4,7 @@ import pytest
 
 from schema.messages.steps import Proof
 from schema.messages.task import AutoFix
-from workflows.choosing import best_of, mends, verdict_on_tests, wants_model
+from workflows.choosing import best_of, improves, mends, verdict_on_tests, wants_model
 
 
 def proof(name: str, *, passed: int, failed: int = 0, size: int = 100) -> Proof:
@@ -93,3 +93,15 @@ def test_what_shows_once_a_file_can_be_read_is_not_held_against_who_made_it_read
 )
 def test_a_model_is_asked_for_what_fails_and_what_weighs(best: Proof, model: bool, wanted: bool) -> None:
     assert wants_model(best, AutoFix(model=model)) is wanted
+
+
+def test_a_rewrite_that_passes_more_tests_may_add_lint_but_no_danger() -> None:
+    failing = weighed("a", passed=1, failed=1)
+    better = {"passed": 2, "failed": 0}
+    assert improves(failing, weighed("b", **better, lint=3))
+    assert not improves(failing, weighed("c", **better, secrets=100))
+    assert not improves(failing, weighed("d", passed=0, failed=2))
+    # What nobody could read before is not held against the first version that can be read.
+    unreadable = weighed("a", passed=0, failed=2, syntax=100)
+    assert improves(unreadable, weighed("b", **better, security=10))
+    assert not improves(unreadable, weighed("b", **better, secrets=100))
