@@ -186,9 +186,11 @@ class Process:
 
     async def _until_ready(self) -> None:
         while True:
+            # Not by `wait_for`, which loses a cancel that comes just as the answer does (until Python 3.12).
             with contextlib.suppress(OSError, TimeoutError):
-                if self._child is not None and await asyncio.wait_for(self.part.ready(), PROBE_TIMEOUT):
-                    return
+                async with asyncio.timeout(PROBE_TIMEOUT):
+                    if self._child is not None and await self.part.ready():
+                        return
             await asyncio.sleep(PROBE_PAUSE)
 
 

@@ -57,6 +57,26 @@ async def test_a_part_that_is_killed_runs_again(tmp_path: Path) -> None:
     assert listener.heard(f"ended (SIGKILL; see {tmp_path / 'part.log'}); starting again at once")
 
 
+async def test_probing_that_is_cancelled_just_as_an_answer_comes_ends(tmp_path: Path) -> None:
+    probing: set[asyncio.Task[object]] = set()
+
+    async def probe() -> bool:
+        named = (task for task in asyncio.all_tasks() if "_until_ready" in repr(task.get_coro()))
+        probing.update(named)
+        for task in probing:
+            asyncio.get_running_loop().call_soon(task.cancel)
+        return False
+
+    part = Process(Part("part", SLEEP, probe), tmp_path, Listener())
+    starting = asyncio.create_task(part.start())
+    await until(lambda: bool(probing))
+    ended, _ = await asyncio.wait(probing, timeout=5)
+    starting.cancel()
+    await asyncio.wait({starting})
+    await part.stop()
+    assert ended == probing
+
+
 async def test_a_part_is_ready_only_when_its_probe_says_so(tmp_path: Path) -> None:
     answer, asked = False, 0
 
