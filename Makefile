@@ -16,8 +16,8 @@ demo: setup ## Start the stack, watch a team of agents solve a task, stop the st
 	@$(BIN)/python -m deploy.local.demo
 
 test: setup browser lint ## Check everything: style, types, layers, then all tests
-	$(BIN)/pytest -n 2 --dist loadfile tests/unit tests/replay tests/integration
-	$(BIN)/pytest -n 2 --dist loadfile tests/chaos tests/endtoend --ignore tests/chaos/test_engine_restart.py
+	$(BIN)/pytest -n 3 --dist loadfile tests/unit tests/replay tests/integration
+	$(BIN)/pytest -n 3 --dist loadfile tests/chaos tests/endtoend --ignore tests/chaos/test_engine_restart.py
 	$(BIN)/pytest tests/chaos/test_engine_restart.py
 
 whole: setup ## Try every item of the large corpora (cheats, strings), of which `make test` tries a share

@@ -306,7 +306,7 @@ def test_the_ledger_says_what_a_plain_model_says_in_any_course(settings: Setting
             run_state_machine_as_test(
                 lambda: LedgerMachine(runner, database),  # type: ignore[arg-type]
                 settings=examples(
-                    max_examples=25,
+                    max_examples=15,
                     stateful_step_count=30,
                     phases=[Phase.generate],
                     suppress_health_check=list(HealthCheck),
