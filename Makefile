@@ -16,12 +16,13 @@ demo: setup ## Start the stack, watch a team of agents solve a task, stop the st
 	@$(BIN)/python -m deploy.local.demo
 
 test: setup browser lint ## Check everything: style, types, layers, then all tests
-	$(BIN)/pytest -n 3 --dist loadfile tests/unit tests/replay tests/integration
-	$(BIN)/pytest -n 3 --dist loadfile tests/chaos tests/endtoend --ignore tests/chaos/test_engine_restart.py
+	$(BIN)/pytest -n 2 --dist loadfile tests/unit tests/replay tests/integration
+	$(BIN)/pytest -n 2 --dist loadfile tests/chaos tests/endtoend --ignore tests/chaos/test_engine_restart.py
 	$(BIN)/pytest tests/chaos/test_engine_restart.py
 
-whole: setup ## Try every item of the large corpora (cheats, strings), of which `make test` tries a share
-	GOLDEN_WHOLE=1 $(BIN)/pytest -n 2 tests/integration/test_sandbox_cheats.py tests/integration/test_naughty_strings.py
+whole: setup ## Try every item of the large corpora (abuse, cheats, strings), of which `make test` tries a share
+	GOLDEN_WHOLE=1 $(BIN)/pytest -n 2 tests/integration/test_sandbox_cheats.py tests/integration/test_sandbox_abuse.py \
+	  tests/integration/test_naughty_strings.py
 
 chaos: setup ## Kill parts of a stack at random for GOLDEN_CHAOS_SECONDS (300), by GOLDEN_CHAOS_SEED
 	GOLDEN_CHAOS_SECONDS=$${GOLDEN_CHAOS_SECONDS:-300} $(BIN)/pytest -m chaos tests/chaos/test_storm.py

@@ -10,6 +10,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+
+# Loaded here: it takes seconds, and a call has two.
+from pydantic_ai.models.openai import OpenAIChatModel as OpenAIChatModel
 from sqlalchemy import insert, select, update
 from temporalio.testing import ActivityEnvironment
 from uuid_utils.compat import uuid7
@@ -63,6 +66,8 @@ class Providers:
         self.database = database
         self.asked: list[int] = []
         self.urls: list[str] = []
+        # A port may come again: its circuit must not be that of a provider that failed in another test.
+        self.model = f"openai:{uuid7()}"
 
     async def serve(self, serve: Serve) -> asyncio.Server:
         number, port = len(self.urls), free_port()
@@ -83,7 +88,7 @@ class Providers:
         """The activities over a route of all providers, in their order."""
         usual = {"max_tokens": 1_000, "price": Price(input=Decimal(1), output=Decimal(2)), "api_key": "none"}
         route = [
-            ModelTarget.model_validate({"model": "openai:m", "base_url": url, **usual, **target}) for url in self.urls
+            ModelTarget.model_validate({"model": self.model, "base_url": url, **usual, **target}) for url in self.urls
         ]
         ledger = Ledger(self.database)
         models = Models({"default": route}, timeout_seconds=2)
@@ -218,7 +223,7 @@ async def test_a_quota_pauses_and_is_no_failure(database: Database) -> None:
         for _ in range(3):
             with pytest.raises(RouteClosed):
                 await asked(activities, ask)
-        circuit = f"openai:m@{running.urls[0].split('/')[2]}"
+        circuit = f"{running.model}@{running.urls[0].split('/')[2]}"
         assert (await activities._dispatcher.blocked(ask) or 0) > 500
     async with database.service() as connection:
         row = (await connection.execute(select(circuits).where(circuits.c.circuit == circuit))).one()

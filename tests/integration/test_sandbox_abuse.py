@@ -10,6 +10,7 @@ from tests.support.abuse import BOMBS, GIVEN, OUTLIVING, OUTPUT, Abuse
 from tests.support.abuse_resources import DISK, MEMORY
 from tests.support.abuse_system import SYSTEM
 from tests.support.sandbox import DOUBLE, OWNER, TESTS, containers_of, judged, make_pool, python, until
+from tests.support.share import share
 
 pytest_plugins = ["tests.support.sandbox_fixtures"]
 pytestmark = pytest.mark.sandbox
@@ -63,7 +64,7 @@ async def test_hostile_programs_meet_their_outcomes_and_honest_ones_between_them
     owner = f"{OWNER}-abuse"
     pool = make_pool(owner, size=2, wait_seconds=WAITING)
     await pool.start()
-    work = [outcome(pool, abuse) for abuse in GROUPS[group]]
+    work = [outcome(pool, abuse) for abuse in share(GROUPS[group], of=2)]
     for place in range(len(work), 0, -HONEST_EVERY):
         work.insert(place, honest(pool))
     problems = [told for told in await asyncio.gather(*work) if told]

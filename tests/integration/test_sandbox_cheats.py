@@ -18,8 +18,8 @@ pytest_plugins = ["tests.support.sandbox_fixtures"]
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(900)]
 
 BY_CONTROL = ["equal to everything", "the answers read from the file", "a test that is not run"]
-TRIED = list(dict.fromkeys([*BY_CONTROL, *share(CHEATS, of=3)]))
-KEPT = share(HONEST, of=3)
+TRIED = list(dict.fromkeys([*BY_CONTROL, *share(CHEATS, of=5)]))
+KEPT = share(HONEST, of=5)
 JOBS = {
     **{("cheat", name): judged(cheat.files, cheat.judges) for name, cheat in CHEATS.items()},
     **{("honest", name): judged(files, tests) for name, (files, tests) in HONEST.items()},
