@@ -1,7 +1,6 @@
 """`golden approvals` and `golden learn`: proposed changes to how agents work, and the people who decide on them."""
 
 import json
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -13,7 +12,7 @@ from uuid_utils.compat import uuid7
 from gateway.approvals import ApprovalPage, ApprovalView
 from gateway.cli_settings import read_settings
 from gateway.client import CliError, ExitCode, GatewayClient
-from gateway.terminal import console, line, plain, print_table
+from gateway.terminal import console, line, plain, print_table, table_of, time_of
 from schema.messages.learning import WeightsDiff, WeightsEvidence
 
 ROUTE = "/v1/approvals"
@@ -56,12 +55,12 @@ def list_approvals(
         print(json.dumps(page))
         return
     told = ApprovalPage.model_validate_json(json.dumps(page))
-    table = _table("proposal", "state", "changes", "by", "proposed", "expires")
+    table = table_of("proposal", "state", "changes", "by", "proposed", "expires")
     table.columns[0].no_wrap = True
     for each in told.items:
         style = STATE_STYLES.get(each.state, "")
-        ends = _time(each.expires_at) if each.state == "pending" else ""
-        row = (plain(each.role), plain(line(each.proposer)), _time(each.proposed_at), ends)
+        ends = time_of(each.expires_at) if each.state == "pending" else ""
+        row = (plain(each.role), plain(line(each.proposer)), time_of(each.proposed_at), ends)
         table.add_row(str(each.id), plain(each.state, style), *row)
     print_table(console(), table)
     if not told.items:
@@ -134,9 +133,9 @@ def _show(view: ApprovalView, *, to_stderr: bool = False) -> None:
     told = {
         "state": view.state,
         "changes": f"the weights of the {view.role}" if view.kind == "weights" else f"the prompt of the {view.role}",
-        "proposed": f"{_time(view.proposed_at)} by {view.proposer}",
-        "expires": _time(view.expires_at) if view.state == "pending" else None,
-        "decided": f"{_time(view.decided_at)} by {view.decided_by}" if view.decided_by else None,
+        "proposed": f"{time_of(view.proposed_at)} by {view.proposer}",
+        "expires": time_of(view.expires_at) if view.state == "pending" else None,
+        "decided": f"{time_of(view.decided_at)} by {view.decided_by}" if view.decided_by else None,
         "reason": view.reason,
         "digest": view.digest,
     }
@@ -157,7 +156,7 @@ def _weights_table(view: ApprovalView) -> Table:
     records = {
         record.voter: record for each in view.evidence for record in WeightsEvidence.model_validate(each).records
     }
-    table = _table("voter", "weight now", "weight then", "right", "of", "Brier")
+    table = table_of("voter", "weight now", "weight then", "right", "of", "Brier")
     for voter in sorted({*diff.before, *diff.after}):
         record = records.get(voter)
         known = ("", "", "") if record is None else (str(record.agreed), str(record.judged), _score(record.brier))
@@ -168,14 +167,3 @@ def _weights_table(view: ApprovalView) -> Table:
 
 def _score(brier: float | None) -> str:
     return "" if brier is None else f"{brier:.3f}"
-
-
-def _table(*names: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in names:
-        table.add_column(name)
-    return table
-
-
-def _time(moment: datetime | None) -> str:
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""

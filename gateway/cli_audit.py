@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from gateway.cli_settings import read_settings
 from gateway.client import CliError, ExitCode, GatewayClient
 from gateway.ocsf import event_of
-from gateway.terminal import console, line, plain, print_table
+from gateway.terminal import console, line, plain, print_table, time_of
 from schema.anchor import read_anchors
 from schema.audit import ListedRecord
 from schema.audit_check import ChainReport, all_intact, chains_of, check_chain
@@ -136,7 +136,7 @@ def _table(records: Iterator[ListedRecord]) -> Table:
     for record in records:
         table.add_row(
             str(record.sequence),
-            record.at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if record.at else "unreadable",
+            time_of(record.at) or "unreadable",
             plain(line(record.actor)),
             plain(record.role or ""),
             plain(line(record.action)),

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +9,7 @@ from rich.table import Table
 
 from gateway.cli_settings import read_settings
 from gateway.client import CliError, ExitCode, GatewayClient
-from gateway.terminal import console, line, plain, print_table
+from gateway.terminal import console, line, plain, print_table, time_of
 from schema.messages.circuit import CircuitChange, CircuitChangePage, CircuitPage, CircuitView
 
 PATH = "/v1/circuits"
@@ -49,9 +48,9 @@ def _circuits(found: Iterable[CircuitView]) -> Table:
         table.add_row(
             plain(line(each.circuit)),
             plain(each.state, STYLES[each.state]),
-            _time(each.since),
+            time_of(each.since),
             *(f"{count:,}" for count in (each.calls, each.failures, each.slow, each.opened_total)),
-            _time(each.retry_at) if each.retry_at else "",
+            time_of(each.retry_at) if each.retry_at else "",
             plain(line(each.worker or ""), "dim"),
         )
     return table
@@ -61,7 +60,7 @@ def _changes(found: Iterable[CircuitChange]) -> Table:
     table = _table("at", "circuit", "from", "to", "because", "worker")
     for each in found:
         table.add_row(
-            _time(each.at),
+            time_of(each.at),
             plain(line(each.circuit)),
             plain(each.from_state, "dim"),
             plain(each.to_state, STYLES[each.to_state]),
@@ -77,7 +76,3 @@ def _table(*names: str) -> Table:
         long = name in ("circuit", "because", "worker")
         table.add_column(name, no_wrap=not long, overflow="fold")
     return table
-
-
-def _time(at: datetime) -> str:
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Iterable
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, NoReturn
 from urllib.parse import quote
@@ -17,7 +16,7 @@ from gateway.cli_settings import read_settings
 from gateway.client import CliError, ExitCode, GatewayClient
 from gateway.dead_letter_bulk import MOST, BulkAnswer
 from gateway.dead_letters import DeadLetter, DeadLetterPage, DeadLetterView
-from gateway.terminal import console, line, plain, print_table
+from gateway.terminal import console, line, plain, print_table, time_of
 
 ROUTE = "/v1/dead-letters"
 STATE_STYLES = {"open": "bold magenta", "redriven": "green", "discarded": "yellow"}
@@ -178,7 +177,7 @@ def _summary(act: str, told: BulkAnswer) -> str:
     done = {"redrive": "redriven", "discard": "discarded"}[act]
     if not told.matched:
         return f"nothing was open of these: none {done}"
-    paced = f", {told.per_minute} a minute, the last at {_time(told.last_at)}" if told.per_minute else ""
+    paced = f", {told.per_minute} a minute, the last at {time_of(told.last_at)}" if told.per_minute else ""
     rest = "; there may be more: run it again" if told.matched == MOST else ""
     return f"{told.matched:,} {done}{paced}{rest}"
 
@@ -223,7 +222,7 @@ def _show(letter: DeadLetterView) -> None:
     screen, table = console(), Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    decided = f"{_time(letter.decided_at)} by {letter.decided_by}" if letter.decided_at else None
+    decided = f"{time_of(letter.decided_at)} by {letter.decided_by}" if letter.decided_at else None
     rows = {
         "dead letter": letter.id,
         "task": letter.task_id,
@@ -232,11 +231,11 @@ def _show(letter: DeadLetterView) -> None:
         "kind": letter.kind,
         "cause": f"{letter.cause}, after {letter.attempts} attempts",
         "said": letter.detail,
-        "parked": f"{_time(letter.parked_at)}, age {_age(letter.age_seconds)}",
+        "parked": f"{time_of(letter.parked_at)}, age {_age(letter.age_seconds)}",
         "decided": decided,
         "reason": letter.reason,
         "route": ", ".join(letter.route) if letter.route else None,
-        "begins": _time(letter.resume_at) if letter.resume_at else None,
+        "begins": time_of(letter.resume_at) if letter.resume_at else None,
         "input": json.dumps(letter.input, ensure_ascii=False),
         "workflow": letter.workflow_id,
         "temporal": letter.links["temporal"],
@@ -250,7 +249,3 @@ def _show(letter: DeadLetterView) -> None:
 
 def _age(seconds: int) -> str:
     return next((f"{seconds // length}{unit}" for unit, length in UNITS if seconds >= length), f"{seconds}s")
-
-
-def _time(moment: datetime | None) -> str:
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from gateway.terminal import clean, line, plain, print_table
+from gateway.terminal import clean, line, plain, print_table, table_of
 from schema.messages.sandbox import Finding
 from schema.messages.task import FixView, FollowUp, TaskResult
 
@@ -42,7 +42,7 @@ def counts_of(result: TaskResult) -> str:
 
 
 def _fixes(fixes: tuple[FixView, ...]) -> Table:
-    table = _table("fix", "by", "ended", "what it did")
+    table = table_of("fix", "by", "ended", "what it did", overflow="fold")
     for fix in fixes:
         # A repair of failing tests ended no finding.
         ended = ", ".join(sorted({finding.rule for finding in fix.findings})) or "failing tests"
@@ -51,7 +51,7 @@ def _fixes(fixes: tuple[FixView, ...]) -> Table:
 
 
 def _left(findings: tuple[Finding, ...]) -> Table:
-    table = _table("severity", "guard", "rule", "where", "what")
+    table = table_of("severity", "guard", "rule", "where", "what", overflow="fold")
     for finding in sorted(findings, key=lambda each: (SEVERITIES.index(each.severity), each.file, each.line)):
         table.add_row(
             plain(finding.severity, SEVERITY_STYLES[finding.severity]),
@@ -89,10 +89,3 @@ def _follow_up(result: TaskResult, number: int, follow_up: FollowUp) -> str:
 def _heading(screen: Console, text: str) -> None:
     screen.print()
     screen.print(plain(line(text), "bold"), soft_wrap=True)
-
-
-def _table(*names: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in names:
-        table.add_column(name, overflow="fold")
-    return table

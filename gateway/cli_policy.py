@@ -13,7 +13,7 @@ from gateway.cli_tenant import open_for
 from gateway.client import CliError, ExitCode
 from gateway.policies import PolicyRequest, PolicyView
 from gateway.problems import Problem
-from gateway.terminal import console, line, plain, print_table
+from gateway.terminal import console, line, plain, print_table, time_of
 
 TenantName = Annotated[str | None, typer.Argument(metavar="[TENANT]", help="The tenant; the token's own if not said.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the HTTP API's JSON.")]
@@ -141,7 +141,7 @@ def _print(found: dict[str, Any], *, as_json: bool) -> None:
     print(f"policy of {line(view.tenant)}")
     print_table(console(), table)
     if view.updated_by is not None and view.updated_at is not None:
-        at = view.updated_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        at = time_of(view.updated_at)
         print(f"last set by {line(view.updated_by)} at {at}")
 
 

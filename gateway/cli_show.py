@@ -4,11 +4,10 @@ from collections.abc import Iterable
 
 from rich.console import Console
 from rich.syntax import Syntax
-from rich.table import Table
 
 from gateway.cli_mended import show_mended
 from gateway.cli_view import CHOICE_STYLES, STATE_STYLES
-from gateway.terminal import clean, elide, line, plain, print_table
+from gateway.terminal import clean, elide, line, plain, print_table, table_of, time_of
 from schema.messages.sandbox import TestOutcome
 from schema.messages.task import RoleTokens, TaskResult, TaskView
 from schema.messages.vote import Explanation
@@ -42,14 +41,14 @@ def show_result(screen: Console, result: TaskResult, *, diffs: bool = False) -> 
 
 def show_tasks(screen: Console, tasks: Iterable[TaskView]) -> None:
     """One line a task."""
-    table = _table("task", "state", "submitted", "by", "title")
+    table = table_of("task", "state", "submitted", "by", "title")
     table.columns[0].no_wrap = True
     for task in tasks:
         state = task.state.value
         table.add_row(
             str(task.task_id),
             plain(state, STATE_STYLES.get(state, "")),
-            task.submitted_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+            time_of(task.submitted_at),
             plain(task.submitted_by),
             plain(line(task.title if task.kind == "task" else f"{task.kind}: {task.title}")),
         )
@@ -68,7 +67,7 @@ def _show_file(screen: Console, path: str, text: str) -> None:
 
 def _show_consensus(screen: Console, consensus: Explanation) -> None:
     """Who voted how, what it counted for and why."""
-    table = _table("voter", "ballot", "weight", "counted", "pivotal", "why")
+    table = table_of("voter", "ballot", "weight", "counted", "pivotal", "why")
     for voter in consensus.voters:
         why = "; ".join((*voter.reasons, voter.rationale)) if voter.rationale else "; ".join(voter.reasons)
         table.add_row(
@@ -86,7 +85,7 @@ def _show_consensus(screen: Console, consensus: Explanation) -> None:
 
 def _show_tests(screen: Console, tests: tuple[TestOutcome, ...]) -> None:
     passed = sum(test.outcome == "passed" for test in tests)
-    table = _table("test", "outcome", "seconds")
+    table = table_of("test", "outcome", "seconds")
     for test in tests:
         style = OUTCOME_STYLES.get(test.outcome, "red")
         shown = elide(line(test.id), max(MIN_ID_WIDTH, screen.width - OTHER_COLUMNS))
@@ -112,7 +111,7 @@ def _lines_of_failure(message: str) -> list[str]:
 
 
 def _show_tokens(screen: Console, tokens: dict[str, RoleTokens]) -> None:
-    table = _table("role", "tokens in", "tokens out")
+    table = table_of("role", "tokens in", "tokens out")
     for role, used in tokens.items():
         table.add_row(plain(role), f"{used.input:,}", f"{used.output:,}")
     table.add_row("all", f"{sum(u.input for u in tokens.values()):,}", f"{sum(u.output for u in tokens.values()):,}")
@@ -123,10 +122,3 @@ def _show_tokens(screen: Console, tokens: dict[str, RoleTokens]) -> None:
 def _heading(screen: Console, text: str) -> None:
     screen.print()
     screen.print(plain(line(text), "bold"), soft_wrap=True)
-
-
-def _table(*names: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in names:
-        table.add_column(name)
-    return table

@@ -1,6 +1,8 @@
 """What the CLI may print: text of models and clients without anything that a terminal would obey."""
 
-from rich.console import Console
+from datetime import datetime
+
+from rich.console import Console, OverflowMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -31,6 +33,19 @@ def elide(text: str, width: int) -> str:
         return text
     end = (width - 1) // 2
     return f"{text[: width - 1 - end]}…{text[len(text) - end :]}"
+
+
+def table_of(*names: str, overflow: OverflowMethod = "ellipsis") -> Table:
+    """An empty table with these columns, as all lists of the command line look."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in names:
+        table.add_column(name, overflow=overflow)
+    return table
+
+
+def time_of(moment: datetime | None) -> str:
+    """A moment by the clock of whoever looks; nothing where there is none."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""
 
 
 def print_table(screen: Console, table: Table) -> None:
