@@ -51,13 +51,10 @@ async def propose(call: Call) -> Response:
             await _propose_weights(connection, call, update_id)
         view = await _view(connection, first or update_id)
         await record_act(connection, call, object=str(view.id), digest=view.digest, reason=REPEATED if first else None)
-    starting = engine.start_approval(
-        call.services.temporal, LearningApprovalInput(update_id=view.id, tenant=view.tenant)
-    )
     if view.state == "pending":
+        wanted = LearningApprovalInput(update_id=view.id, tenant=view.tenant)
+        starting = engine.start_approval(call.services.temporal, wanted)
         await call.services.messenger.tell("start", view.id, starting)
-    else:
-        starting.close()
     return answer(view, 202, {"Location": f"/v1/approvals/{view.id}"})
 
 

@@ -1,6 +1,5 @@
 """Asks a person where a vote did not decide, and waits: with a reminder and an end; who is silent rejects."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 from temporalio import workflow
@@ -12,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from schema.messages.vote import VotePolicy
 
 from workflows.kinds import RECORD
-from workflows.steps import durable_step
+from workflows.steps import durable_step, woken
 
 HAS_AN_END = "a-decision-has-an-end"
 
@@ -37,7 +36,7 @@ async def ask_person(task: AgentTaskInput, question: EscalateInput, policy: Vote
     seen = -1
     while True:
         left = (due - workflow.now()).total_seconds() if limited else None
-        if not await _woken(lambda: wakes.count > seen, left):  # noqa: B023 (read at once)
+        if not await woken(lambda: wakes.count > seen, left):  # noqa: B023 (read at once)
             if due == ends:
                 return await _expire(read)
             due = ends
@@ -51,17 +50,6 @@ async def ask_person(task: AgentTaskInput, question: EscalateInput, policy: Vote
         )
         if decision.decision is not None:
             return decision
-
-
-async def _woken(condition: Callable[[], bool], seconds: float | None) -> bool:
-    """Wait until the condition holds; False if time ran out first. None is without limit."""
-    if seconds is not None and seconds <= 0:
-        return condition()
-    try:
-        await workflow.wait_condition(condition, timeout=seconds)
-    except TimeoutError:
-        return False
-    return True
 
 
 async def _expire(read: ReadDecisionInput) -> HumanDecision:

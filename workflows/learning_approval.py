@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from schema.messages.learning import LearningApprovalInput, UpdateStanding
 
 from workflows.kinds import RECORD
-from workflows.steps import durable_step
+from workflows.steps import durable_step, woken
 
 
 @workflow.defn(name="LearningApproval")
@@ -41,7 +41,8 @@ class LearningApproval:
             if standing.settled:
                 workflow.set_current_details(f"{standing.state.capitalize()}.")
                 return standing.state
-            if not await self._woken(seen, due - workflow.now()):
+            left = (due - workflow.now()).total_seconds()
+            if not await woken(lambda: self._wakes > seen, left):  # noqa: B023 (read at once)
                 if due < ends:
                     await durable_step(
                         RECORD, LearningActivities.remind_update, self._wanted, step="remind", summary="remind"
@@ -53,14 +54,6 @@ class LearningApproval:
     def approval_decided(self) -> None:
         """A decision may be there: the row says, not the Signal."""
         self._wakes += 1
-
-    async def _woken(self, seen: int, pause: timedelta) -> bool:
-        """Wait for a Signal; False if time ran out first."""
-        try:
-            await workflow.wait_condition(lambda: self._wakes > seen, timeout=max(pause, timedelta()))
-        except TimeoutError:
-            return False
-        return True
 
     async def _settle(self) -> UpdateStanding:
         self._looks += 1

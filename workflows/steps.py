@@ -1,5 +1,6 @@
 """The one way in which workflows call activities: a stable id, time limits and retries by kind of step."""
 
+import builtins
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -73,6 +74,18 @@ async def durable_step(
         spent = error.retry_state is RetryState.MAXIMUM_ATTEMPTS_REACHED
         detail = error.cause.message if isinstance(error.cause, ApplicationError) else ""
         raise StepFailed(step, _type_of(error), kind.attempts if spent else 1, detail=detail) from error
+
+
+async def woken(condition: Callable[[], bool], seconds: float | None) -> bool:
+    """Wait until the condition holds; False if time ran out first. None is without limit."""
+    if seconds is not None and seconds <= 0:
+        return condition()
+    try:
+        await workflow.wait_condition(condition, timeout=seconds)
+    # The built-in one: `TimeoutError` here is Temporal's.
+    except builtins.TimeoutError:
+        return False
+    return True
 
 
 def _type_of(error: ActivityError) -> str:
