@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from schema.database import Database
 from schema.messages.task import FINAL_STATES
@@ -16,31 +16,21 @@ PAGE = 500
 _OPEN = tasks.c.state.not_in([state.value for state in FINAL_STATES])
 
 
-async def open_tasks(database: Database, *, older_than_seconds: int, page: int = PAGE) -> AsyncIterator[Any]:
+def open_tasks(database: Database, *, older_than_seconds: int, page: int = PAGE) -> AsyncIterator[Any]:
     """All open tasks that nothing was written to for a while, each with its decision if any; nothing sealed is read."""
-    after = UUID(int=0)
-    while True:
-        async with database.service() as connection:
-            found = await connection.execute(
-                select(
-                    tasks.c.task_id,
-                    tasks.c.tenant,
-                    tasks.c.state,
-                    tasks.c.admitted,
-                    tasks.c.cancel_requested_by,
-                    decisions.c.decision,
-                )
-                .outerjoin(decisions, decisions.c.task_id == tasks.c.task_id)
-                .where(_OPEN, tasks.c.updated_at < _ago(older_than_seconds), tasks.c.task_id > after)
-                .order_by(tasks.c.task_id)
-                .limit(page)
-            )
-            rows = found.all()
-        for row in rows:
-            yield row
-        if len(rows) < page:
-            return
-        after = rows[-1].task_id
+    wanted = (
+        select(
+            tasks.c.task_id,
+            tasks.c.tenant,
+            tasks.c.state,
+            tasks.c.admitted,
+            tasks.c.cancel_requested_by,
+            decisions.c.decision,
+        )
+        .outerjoin(decisions, decisions.c.task_id == tasks.c.task_id)
+        .where(_OPEN, tasks.c.updated_at < _ago(older_than_seconds))
+    )
+    return _paged(database, wanted, tasks.c.task_id, UUID(int=0), page)
 
 
 async def title_of(database: Database, task_id: UUID) -> str:
@@ -53,53 +43,44 @@ async def title_of(database: Database, task_id: UUID) -> str:
         return str(await connection.scalar(select(tasks.c.title).where(tasks.c.task_id == task_id)))
 
 
-async def unheard_letters(database: Database, *, older_than_seconds: int, page: int = PAGE) -> AsyncIterator[Any]:
+def unheard_letters(database: Database, *, older_than_seconds: int, page: int = PAGE) -> AsyncIterator[Any]:
     """All decided dead letters of open tasks whose workflows have not read the decision."""
-    after = 0
-    while True:
-        async with database.service() as connection:
-            found = await connection.execute(
-                select(dead_letters.c.arrival, dead_letters.c.workflow_id)
-                .join(tasks, tasks.c.task_id == dead_letters.c.task_id)
-                .where(
-                    _OPEN,
-                    dead_letters.c.state != "open",
-                    dead_letters.c.heard_at.is_(None),
-                    dead_letters.c.decided_at < _ago(older_than_seconds),
-                    dead_letters.c.arrival > after,
-                )
-                .order_by(dead_letters.c.arrival)
-                .limit(page)
-            )
-            rows = found.all()
-        for row in rows:
-            yield row
-        if len(rows) < page:
-            return
-        after = rows[-1].arrival
+    wanted = (
+        select(dead_letters.c.arrival, dead_letters.c.workflow_id)
+        .join(tasks, tasks.c.task_id == dead_letters.c.task_id)
+        .where(
+            _OPEN,
+            dead_letters.c.state != "open",
+            dead_letters.c.heard_at.is_(None),
+            dead_letters.c.decided_at < _ago(older_than_seconds),
+        )
+    )
+    return _paged(database, wanted, dead_letters.c.arrival, 0, page)
 
 
-async def unsettled_updates(database: Database, *, older_than_seconds: int, page: int = PAGE) -> AsyncIterator[Any]:
+def unsettled_updates(database: Database, *, older_than_seconds: int, page: int = PAGE) -> AsyncIterator[Any]:
     """All proposals to which more has to happen, and that are no longer on their way."""
-    updates, after = learning_updates.c, 0
+    updates = learning_updates.c
+    moved_at = func.coalesce(updates.decided_at, updates.proposed_at)
+    wanted = select(updates.arrival, updates.id, updates.tenant, updates.state).where(
+        updates.settled_at.is_(None), moved_at < _ago(older_than_seconds)
+    )
+    return _paged(database, wanted, updates.arrival, 0, page)
+
+
+async def _paged(
+    database: Database, wanted: Select[Any], key: ColumnElement[Any], first: UUID | int, page: int
+) -> AsyncIterator[Any]:
+    """All rows in the order of `key`, which they hold, from behind `first`; each page in a transaction of its own."""
+    after = first
     while True:
         async with database.service() as connection:
-            found = await connection.execute(
-                select(updates.arrival, updates.id, updates.tenant, updates.state)
-                .where(
-                    updates.settled_at.is_(None),
-                    func.coalesce(updates.decided_at, updates.proposed_at) < _ago(older_than_seconds),
-                    updates.arrival > after,
-                )
-                .order_by(updates.arrival)
-                .limit(page)
-            )
-            rows = found.all()
+            rows = (await connection.execute(wanted.where(key > after).order_by(key).limit(page))).all()
         for row in rows:
             yield row
         if len(rows) < page:
             return
-        after = rows[-1].arrival
+        after = rows[-1]._mapping[key]
 
 
 def _ago(seconds: int) -> ColumnElement[Any]:
