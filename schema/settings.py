@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, PositiveInt, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from schema.transport import TransportSettings
+from schema.learning_settings import LearningSettings
 
 MAX_SOCKET_PATH = 100
 """A Unix socket's path must fit into 108 bytes; some are kept for the file's name variants."""
@@ -33,7 +33,7 @@ PerMinute = Annotated[int, Field(ge=1, le=10_000)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
-class Settings(TransportSettings):
+class Settings(LearningSettings):
     """Everything that can be set, with defaults that suit one machine (design §16)."""
 
     model_config = SettingsConfigDict(env_prefix="GOLDEN_", frozen=True, extra="ignore")
@@ -76,8 +76,6 @@ class Settings(TransportSettings):
 
     tenant_slots: PositiveInt = 8
     reconcile_seconds: PositiveInt = 10
-    approval_hours: PositiveInt = 168
-    approval_reminder_hours: PositiveInt = 24
 
     issuer: str = OWN_ISSUER
     audience: str = "golden"

@@ -9,6 +9,8 @@ from schema.messages.task import AutoFix, FixView, TaskState
 from schema.messages.vote import Ballot, Evidence, VotePolicy
 
 Role = Literal["architect", "developer", "reviewer", "security", "tester"]
+Asked = Role | Literal["supervisor"]
+"""Whose model is asked. The supervisor words what the others might learn; it works on no task."""
 
 
 class AgentTaskInput(Message):
@@ -60,11 +62,13 @@ class AskRoleInput(Message):
         plan, candidate, report, objections: what is known so far, by reference.
         evidence: what a ballot may cite; voters only.
         route: the models to ask, in their order, where a redrive named them.
+        prompt: the version to ask with, in place of the one that the task is pinned to.
+        subject: what is asked about, in place of the task's own spec: a past task of the tenant's, by reference.
     """
 
     ref: StepRef
     state: TaskState
-    role: Role
+    role: Asked
     variant: int = 0
     route: tuple[str, ...] | None = None
     plan: TextRef | None = None
@@ -72,6 +76,8 @@ class AskRoleInput(Message):
     report: TextRef | None = None
     objections: TextRef | None = None
     evidence: Evidence | None = None
+    prompt: UUID | None = None
+    subject: TextRef | None = None
 
 
 class AskRoleResult(Message):
@@ -86,12 +92,14 @@ class ProveInput(Message):
 
     Attributes:
         guards: the policy of the guards; None is the one that was submitted.
+        subject: what it is a candidate for, in place of the task's own spec, by reference.
     """
 
     ref: StepRef
     state: TaskState
     candidate: TextRef
     guards: dict[GuardName, GuardPolicy] | None = None
+    subject: TextRef | None = None
 
 
 class MendInput(Message):

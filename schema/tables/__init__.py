@@ -16,6 +16,16 @@ from schema.tables.doors import (
     ui_sessions,
 )
 from schema.tables.learning import learning_updates
+from schema.tables.prompts import (
+    outcomes,
+    prompt_approvals,
+    prompt_bases,
+    prompt_guidelines,
+    prompt_limits,
+    prompt_moves,
+    prompt_pointers,
+    prompt_versions,
+)
 from schema.tables.providers import circuit_changes, circuits
 from schema.tables.spending import accounts, ledger_entries, model_calls
 from schema.tables.voting import ballots, tenant_policies, truths
@@ -35,6 +45,14 @@ __all__ = [
     "ledger_entries",
     "metadata",
     "model_calls",
+    "outcomes",
+    "prompt_approvals",
+    "prompt_bases",
+    "prompt_guidelines",
+    "prompt_limits",
+    "prompt_moves",
+    "prompt_pointers",
+    "prompt_versions",
     "rate_limits",
     "revocations",
     "task_events",

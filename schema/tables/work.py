@@ -1,7 +1,7 @@
 """What tasks are, what became of them, and what is said about them."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, Table, Text, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from schema.columns import SealedJson, SealedText
 from schema.tables.base import at, metadata
@@ -33,6 +33,7 @@ tasks = Table(
     Column("admissions", Integer, nullable=False),
     Column("kind", Text, nullable=False),
     Column("parent", Uuid),
+    Column("prompts", JSONB),
     Column("result", Text),
 )
 
