@@ -222,6 +222,8 @@ BEGIN
                 UNION SELECT v.id, v.parent FROM public.prompt_versions v JOIN above ON v.id = above.parent
                  WHERE above.id <> target.id)
             SELECT id FROM above WHERE id <> target.id);
+        UPDATE public.learning_updates u SET state = 'adopted'
+         WHERE u.state = 'rolled_back' AND u.version = target.id;
         INSERT INTO public.prompt_moves (at, tenant, role, kind, from_version, to_version, actor, reason, cooldown)
         VALUES (p_at, p_tenant, p_role, 'rolled_back', pointer.active, target.id, rollback_prompt.actor,
                 'rolled back by hand', true);
