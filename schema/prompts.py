@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import select, text
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schema.errors import SealBroken
 from schema.messages.learning import PromptOp
 from schema.messages.steps import Role
-from schema.tables import prompt_bases, prompt_guidelines, prompt_versions
+from schema.tables import learning_updates, prompt_bases, prompt_guidelines, prompt_versions
 from schema.texts import digest_of
 
 MAX_GUIDELINES = 30
@@ -66,6 +66,40 @@ async def read_prompt(connection: AsyncConnection, version: UUID) -> Prompt:
     if digest_of(row.base_text) != row.base or prompt_digest(row.base, [each.text for each in found]) != row.digest:
         raise SealBroken(f"the prompt {version} is not the one that was made")
     return Prompt(version, row.role, row.base_text, tuple(found))
+
+
+async def read_changed_prompt(connection: AsyncConnection, version: UUID, update_id: UUID) -> Prompt:
+    """A version with a proposal's change made to it: what its approval would make of that version.
+
+    Raises:
+        LookupError: there is no such version or proposal, it is another role's, or it changes a guideline that the
+            version hasn't.
+        SealBroken, KeyMissing: as `read_prompt`; the proposal is not what its digest says.
+    """
+    prompt = await read_prompt(connection, version)
+    row = (await connection.execute(select(learning_updates).where(learning_updates.c.id == update_id))).one_or_none()
+    if row is None or row.role != prompt.role:
+        raise LookupError(f"no proposal {update_id} for the {prompt.role}'s prompt")
+    found = {each.id: each for each in await read_guidelines(connection, _ids(row.old_guideline, row.new_guideline))}
+    old, new = found.get(row.old_guideline), found.get(row.new_guideline)
+    before, after = [None if each is None else each.text for each in (old, new)]
+    if row.digest != update_digest(row.tenant, row.role, row.op, before, after, row.parent_version):
+        raise SealBroken(f"the proposal {update_id} is not the one that was made")
+    return replace(prompt, guidelines=_changed(prompt.guidelines, old, new))
+
+
+def _changed(before: tuple[Guideline, ...], old: Guideline | None, new: Guideline | None) -> tuple[Guideline, ...]:
+    """As `approve_prompt_update` does it: added at the end, changed in its place, or left out."""
+    if old is None:
+        return (*before, new) if new is not None else before
+    if old not in before:
+        raise LookupError(f"the version has no guideline {old.id}")
+    put = () if new is None else (new,)
+    return tuple(kept for each in before for kept in (put if each == old else (each,)))
+
+
+def _ids(*ids: UUID | None) -> list[UUID]:
+    return [each for each in ids if each is not None]
 
 
 async def read_guidelines(connection: AsyncConnection, ids: Sequence[UUID]) -> list[Guideline]:

@@ -93,6 +93,10 @@ class LearningSpec(Message):
     guidelines: tuple[str, ...] = ()
 
 
+PairRun = tuple[UUID, int, bool, bool]
+"""Task, seed, whether the old version did well, whether the new one did."""
+
+
 class EvaluationReport(Message):
     """Both versions on the same past tasks, with the same model and the same seeds.
 
@@ -104,6 +108,8 @@ class EvaluationReport(Message):
         old, new: how many pairs did well with each.
         verdict: by `margin`; `why` says it in a sentence.
         tokens: spent on it.
+        runs: every pair: the task, the seed, and whether the old and the new version did well. All else follows from
+            them (docs/learning-statistics.md).
     """
 
     pairs: int
@@ -119,6 +125,7 @@ class EvaluationReport(Message):
     verdict: Verdict
     why: str
     tokens: int = 0
+    runs: tuple[PairRun, ...] = ()
 
 
 class LearningApprovalInput(Message):

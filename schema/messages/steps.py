@@ -63,6 +63,8 @@ class AskRoleInput(Message):
         evidence: what a ballot may cite; voters only.
         route: the models to ask, in their order, where a redrive named them.
         prompt: the version to ask with, in place of the one that the task is pinned to.
+        change: the proposal whose change is made to `prompt` before it is asked with: what a version would be that
+            nobody has approved.
         subject: what is asked about, in place of the task's own spec: a past task of the tenant's, by reference.
     """
 
@@ -77,6 +79,7 @@ class AskRoleInput(Message):
     objections: TextRef | None = None
     evidence: Evidence | None = None
     prompt: UUID | None = None
+    change: UUID | None = None
     subject: TextRef | None = None
 
 
