@@ -72,7 +72,7 @@ prompt_moves = Table(
     Column("to_version", Uuid, nullable=False),
     Column("update_id", Uuid),
     Column("actor", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", SealedText("prompt_moves.reason"), nullable=False),
     Column("cooldown", Boolean, nullable=False),
 )
 

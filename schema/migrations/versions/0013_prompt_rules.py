@@ -43,7 +43,9 @@ CREATE FUNCTION prompt_audit(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM public.audit_append(p_tenant, jsonb_build_array(jsonb_build_object(
-        'actor', p_actor, 'action', p_action, 'object', p_object, 'outcome', p_outcome, 'reason', p_reason,
+        'actor', p_actor, 'action', p_action, 'object', p_object, 'outcome', p_outcome,
+        -- A person's sealed words are kept beside what they decided, not here.
+        'reason', CASE WHEN p_reason NOT LIKE 'golden-sealed:%' THEN p_reason END,
         'digest', p_digest)));
 END $$;
 

@@ -194,6 +194,7 @@ DECLARE
     p_at CONSTANT timestamptz := coalesce(rollback_prompt.at, now());
     p_tenant CONSTANT text := rollback_prompt.tenant;
     p_role CONSTANT text := rollback_prompt.role;
+    p_reason CONSTANT text := coalesce(nullif(rollback_prompt.reason, ''), 'rolled back by hand');
     pointer public.prompt_pointers;
     target public.prompt_versions;
 BEGIN
@@ -211,7 +212,7 @@ BEGIN
     IF target.id = pointer.active AND (pointer.canary IS NULL OR pointer.tenant <> p_tenant) THEN
         RAISE EXCEPTION USING ERRCODE = 'GL002', MESSAGE = 'that version is active already';
     END IF;
-    PERFORM public.end_prompt_canary(p_tenant, p_role, rollback_prompt.actor, 'rolled back by hand', p_at, true);
+    PERFORM public.end_prompt_canary(p_tenant, p_role, rollback_prompt.actor, p_reason, p_at, true);
     IF target.id <> pointer.active THEN
         INSERT INTO public.prompt_pointers (tenant, role, active) VALUES (p_tenant, p_role, target.id)
         ON CONFLICT (tenant, role) DO UPDATE SET active = excluded.active;
@@ -226,7 +227,7 @@ BEGIN
          WHERE u.state = 'rolled_back' AND u.version = target.id;
         INSERT INTO public.prompt_moves (at, tenant, role, kind, from_version, to_version, actor, reason, cooldown)
         VALUES (p_at, p_tenant, p_role, 'rolled_back', pointer.active, target.id, rollback_prompt.actor,
-                'rolled back by hand', true);
+                p_reason, true);
     END IF;
     PERFORM public.prompt_audit(p_tenant, rollback_prompt.actor, 'prompts.rollback', target.id, 'rolled_back',
                                 rollback_prompt.reason, target.digest);
