@@ -145,6 +145,9 @@ class UpdateStanding(Message):
         escalate_in_seconds: until it is shown as overdue to whoever looks; None if that was or will not be.
         worded: it says what it would change.
         wait_seconds: of one that waits, until it is worth to look again.
+        waits_for: what it waits for, in words.
+        evaluated: the report is there that its verdict is made from.
+        judged: of a canary, how many tasks tell something of it so far.
     """
 
     state: UpdateState
@@ -153,6 +156,9 @@ class UpdateStanding(Message):
     role: Role | None = None
     worded: bool = True
     wait_seconds: float = 0.0
+    waits_for: str = ""
+    evaluated: bool = False
+    judged: int = 0
     escalate_in_seconds: float | None = None
     expires_in_seconds: float = 0.0
     remind_in_seconds: float | None = None
