@@ -103,7 +103,7 @@ class EvaluationReport(Message):
     Attributes:
         pairs: runs of both; `tasks`, the different tasks among them.
         better, worse: pairs in which only the new, or only the old version did well.
-        p_value: McNemar's exact test, two-sided.
+        p_value: McNemar's exact test, two-sided, over pairs; `p_tasks`, with one vote for each task.
         difference: of the shares that did well, new less old; `interval` is its 95 % by cluster bootstrap over tasks.
         old, new: how many pairs did well with each.
         verdict: by `margin`; `why` says it in a sentence.
@@ -119,6 +119,7 @@ class EvaluationReport(Message):
     old: int
     new: int
     p_value: float
+    p_tasks: float = 1.0
     difference: float
     interval: tuple[float, float]
     margin: float
