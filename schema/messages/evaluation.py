@@ -5,21 +5,25 @@ from uuid import UUID
 
 from schema.messages.base import Message, Tenant, TextRef
 from schema.messages.learning import PairRun
+from schema.messages.sandbox import GuardName, GuardPolicy
 from schema.messages.steps import Role
 from schema.messages.vote import Evidence
 
 EvaluationEnd = Literal["all", "budget", "price", "gone"]
-"""What ended an evaluation: all pairs were tried, or its budget, a missing price or its task's end ended it before."""
+"""What ended an evaluation: all pairs were tried, or before that its budget, a missing price, or that nobody needs it
+any more."""
 
 
 class EvaluationSoFar(Message):
     """What a run of the workflow hands on to the next, so that no history gets long.
 
     Attributes:
+        parent: the version that the proposal would change.
         runs: pairs that came to an end; `lost`, how many did not.
         begun: pairs that were tried, of those that were chosen.
     """
 
+    parent: UUID
     runs: tuple[PairRun, ...] = ()
     lost: int = 0
     begun: int = 0
@@ -44,7 +48,7 @@ class Subject(Message):
     """A past task that both versions are asked about. Texts go by reference.
 
     Attributes:
-        spec: what was submitted.
+        spec: what was submitted; `guards`, the policy of the guards that holds for it now.
         plan: the architect's, where a developer or a voter is asked.
         candidate, report, evidence: what was voted on, where a voter is asked.
         good: whether that turned out well.
@@ -52,6 +56,7 @@ class Subject(Message):
 
     task_id: UUID
     spec: TextRef
+    guards: dict[GuardName, GuardPolicy] = {}
     plan: TextRef | None = None
     candidate: TextRef | None = None
     report: TextRef | None = None
@@ -59,15 +64,34 @@ class Subject(Message):
     good: bool | None = None
 
 
+class Choice(Message):
+    """What an evaluation is made on, chosen once.
+
+    Attributes:
+        parent: the version that the proposal would change.
+        rule: what the proposal is to mend, as `outcomes.rules` names it.
+        developer: the version of the developer that carries out an architect's plans.
+        models: by role, the one model that is asked: two models would be no comparison.
+        seeds: of each subject.
+    """
+
+    parent: UUID
+    rule: str | None = None
+    developer: UUID | None = None
+    models: dict[Role, str] = {}
+    seeds: int = 1
+    subjects: tuple[Subject, ...] = ()
+
+
 class ChooseSubjectsInput(Message):
     """Asks for the next pairs of an evaluation.
 
     Attributes:
-        begin: the first of them; `most`, how many.
+        begin: the first of them, from 0; `most`, how many.
     """
 
     evaluation: EvaluationInput
-    begin: int
+    begin: int = 0
     most: int
 
 
@@ -84,21 +108,15 @@ class Pair(Message):
     subject: Subject
 
 
-class Subjects(Message):
+class Pairs(Message):
     """A part of the pairs of an evaluation, and what they are run with.
 
     Attributes:
-        parent: the version that the proposal would change.
-        rule: what the proposal is to mend, as `outcomes.rules` names it.
-        developer: the version of the developer that carries out an architect's plans.
-        models: by role, the one model that is asked: two models would be no comparison.
+        choice: without its subjects; None where the proposal is not evaluated any more.
         left: more pairs after these.
     """
 
-    parent: UUID
-    rule: str | None = None
-    developer: UUID | None = None
-    models: dict[Role, str] = {}
+    choice: Choice | None = None
     pairs: tuple[Pair, ...] = ()
     left: int = 0
 
@@ -115,6 +133,5 @@ class RecordEvaluationInput(Message):
     """Stores what an evaluation came to, for the version that it was made for."""
 
     evaluation: EvaluationInput
-    parent: UUID | None
-    so_far: EvaluationSoFar
+    so_far: EvaluationSoFar | None
     end: EvaluationEnd
