@@ -1,4 +1,4 @@
-"""Sees a proposed change through: put to people, reminded of, applied when approved, ended when nobody decides."""
+"""Sees proposed weights through: put to people, reminded of, applied when approved, ended when nobody decides."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -38,13 +38,16 @@ class LearningActivities:
 
     @activity.defn(name="open_update")
     async def open_update(self, wanted: LearningApprovalInput) -> UpdateStanding:
-        """Put a proposal to people: it is `pending`, and its end is set, once.
+        """Put a proposal of weights to people: it is `pending`, and its end is set, once.
 
         Raises:
             UpdateGone: the tenant has no such proposal.
         """
         async with self._database.tenant(wanted.tenant) as connection:
             row = await _lock(connection, wanted)
+            if row.kind == "prompt":
+                # Activities of its own see it through (activities/prompt_updates.py).
+                return UpdateStanding(state=row.state, settled=row.settled_at is not None, kind="prompt", role=row.role)
             if row.state == "proposed":
                 await connection.execute(
                     update(learning_updates)
@@ -67,7 +70,8 @@ class LearningActivities:
         """
         async with self._database.tenant(wanted.tenant) as connection:
             row = await _lock(connection, wanted)
-            act = None if row.settled_at is not None else await self._settle(connection, row)
+            ended = row.settled_at is not None or row.kind == "prompt"
+            act = None if ended else await self._settle(connection, row)
             standing = await self._standing(connection, wanted)
             if act is not None:
                 await append(connection, wanted.tenant, [act])

@@ -42,6 +42,9 @@ RPC_TIMEOUT = timedelta(seconds=5)
 """No call to the frontend may hang: without a worker some would for ever."""
 
 
+LAST = 5
+"""The priority of what nobody waits for: learning gives way to tasks."""
+
 APPROVAL_DECIDED = "approval_decided"
 """The Signal to `LearningApproval`: its row may say what a person decided."""
 
@@ -147,7 +150,8 @@ async def start_approval(client: Client, wanted: LearningApprovalInput) -> None:
         task_queue=SUPERVISOR_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         search_attributes=TypedSearchAttributes([SearchAttributePair(GOLDEN_TENANT, wanted.tenant)]),
-        priority=Priority(fairness_key=wanted.tenant),
+        # Whoever waits for a task comes first.
+        priority=Priority(priority_key=LAST, fairness_key=wanted.tenant),
         static_summary="a proposed change, and who approves it",
         rpc_timeout=RPC_TIMEOUT,
     )
