@@ -9,6 +9,7 @@ from workers.parts import Parts
 from workflows.agent_task import AgentTask
 from workflows.consensus_round import ConsensusRound
 from workflows.learning_approval import LearningApproval
+from workflows.prompt_evaluation import PromptEvaluation
 from workflows.reconcile import Reconcile
 from workflows.sandbox_execution import SandboxExecution
 
@@ -29,7 +30,7 @@ class Kind:
 
 
 def _orchestrator(parts: Parts) -> Sequence[Callable[..., Any]]:
-    records, parking = parts.records, parts.parking
+    records, parking, evaluation = parts.records, parts.parking, parts.evaluation
     return (
         parts.admission.admit,
         parts.given.read_given,
@@ -44,6 +45,11 @@ def _orchestrator(parts: Parts) -> Sequence[Callable[..., Any]]:
         records.escalate,
         records.read_decision,
         records.finish,
+        evaluation.admit_learning,
+        evaluation.release_learning,
+        evaluation.choose_subjects,
+        evaluation.judge_report,
+        evaluation.record_evaluation,
     )
 
 
@@ -68,7 +74,7 @@ def _supervisor(parts: Parts) -> Sequence[Callable[..., Any]]:
 
 
 KINDS: dict[str, Kind] = {
-    "orchestrator": Kind(ORCHESTRATOR_QUEUE, (AgentTask, SandboxExecution), _orchestrator, 50),
+    "orchestrator": Kind(ORCHESTRATOR_QUEUE, (AgentTask, PromptEvaluation, SandboxExecution), _orchestrator, 50),
     "peer-hub": Kind(PEER_HUB_QUEUE, (ConsensusRound,), _peer_hub, 50),
     "sandbox": Kind(SANDBOX_QUEUE, (), _sandbox, None),
     "supervisor": Kind(SUPERVISOR_QUEUE, (LearningApproval, Reconcile), _supervisor, 10),

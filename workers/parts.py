@@ -13,6 +13,7 @@ from activities.circuits import Circuits
 from activities.dispatch import Dispatcher
 from activities.docker_pool import DockerSandboxPool
 from activities.escalations import EscalationActivities
+from activities.evaluation import EvaluationActivities
 from activities.given import GivenActivities
 from activities.learning import LearningActivities
 from activities.ledger import Ledger
@@ -50,6 +51,7 @@ class Parts:
     mending: MendingActivities
     reconcile: ReconcileActivities
     learning: LearningActivities
+    evaluation: EvaluationActivities
 
 
 def compose(settings: Settings, client: Client) -> Parts:
@@ -91,5 +93,14 @@ def compose(settings: Settings, client: Client) -> Parts:
             default_policy(settings),
             expires_hours=settings.approval_hours,
             remind_hours=settings.approval_reminder_hours,
+        ),
+        evaluation=EvaluationActivities(
+            store,
+            accounts,
+            models,
+            default_policy(settings),
+            tasks=settings.evaluation_tasks,
+            min_tasks=settings.evaluation_min_tasks,
+            margin=settings.evaluation_margin,
         ),
     )
