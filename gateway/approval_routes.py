@@ -1,15 +1,17 @@
 """The routes of proposals and approvals."""
 
-from gateway import approvals, proposals
+from gateway import approval_views, approvals, proposals
 from gateway.authorisation import Permission
 from gateway.operations import KEY_HEADER, Operation
 from gateway.problems import (
     APPROVAL_DECIDED,
     DIGEST_CHANGED,
     KEY_REUSED,
+    LEARNING_NOT_ALLOWED,
     NOT_FOUND,
     NOTHING_TO_PROPOSE,
     PROPOSAL_OPEN,
+    TOO_MANY_PROPOSALS,
 )
 
 APPROVALS = "/v1/approvals"
@@ -33,8 +35,8 @@ OPERATIONS: tuple[Operation, ...] = (
         permission=Permission.APPROVALS_READ,
         handler=approvals.show_approval,
         action="approvals.show",
-        summary="Show a proposed change, its evidence and its digest",
-        returns=approvals.ApprovalView,
+        summary="Show a proposed change, its evidence, how it was evaluated, its digest and what follows on yes",
+        returns=approval_views.ApprovalView,
         problems=(NOT_FOUND,),
     ),
     Operation(
@@ -45,10 +47,10 @@ OPERATIONS: tuple[Operation, ...] = (
         action="approvals.approve",
         summary="Approve a proposed change that was shown",
         takes=approvals.ApprovalRequest,
-        returns=approvals.ApprovalView,
+        returns=approval_views.ApprovalView,
         headers=(KEY_HEADER,),
         owner=approvals.find_proposer,
-        problems=DECIDING,
+        problems=(*DECIDING, LEARNING_NOT_ALLOWED),
     ),
     Operation(
         method="POST",
@@ -58,7 +60,7 @@ OPERATIONS: tuple[Operation, ...] = (
         action="approvals.reject",
         summary="Reject a proposed change that was shown",
         takes=approvals.ApprovalRequest,
-        returns=approvals.ApprovalView,
+        returns=approval_views.ApprovalView,
         headers=(KEY_HEADER,),
         owner=approvals.find_proposer,
         problems=DECIDING,
@@ -69,11 +71,11 @@ OPERATIONS: tuple[Operation, ...] = (
         permission=Permission.LEARNING_PROPOSE,
         handler=proposals.propose,
         action="learning.propose",
-        summary="Propose new weights for the voters, worked out from their records",
+        summary="Propose a change of a role's prompt, or new weights for the voters",
         status=202,
         takes=proposals.ProposalRequest,
-        returns=approvals.ApprovalView,
+        returns=approval_views.ApprovalView,
         headers=(KEY_HEADER,),
-        problems=(NOTHING_TO_PROPOSE, PROPOSAL_OPEN, KEY_REUSED),
+        problems=(NOT_FOUND, NOTHING_TO_PROPOSE, PROPOSAL_OPEN, TOO_MANY_PROPOSALS, KEY_REUSED),
     ),
 )

@@ -1,6 +1,5 @@
 """`/v1/approvals`: proposed changes to how agents work, and what people decide on them. The row, then the engine."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -9,17 +8,27 @@ from sqlalchemy import Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
+from gateway.approval_views import UNDECIDED, ApprovalView, read_view, select_updates, views_of
 from gateway.audit import record_act
 from gateway.idempotency import claim_key
 from gateway.operations import answer
-from gateway.problems import APPROVAL_DECIDED, DIGEST_CHANGED, Problem, invalid, not_found
+from gateway.problems import DIGEST_CHANGED, Problem, invalid, not_found
+from gateway.prompt_updates import (
+    LOOK_AGAIN,
+    PromptChanged,
+    Refused,
+    approve_update,
+    decided,
+    reject_update,
+    require_person,
+)
 from gateway.services import Call
 from gateway.submission import REPEATED
 from gateway.values import read_id
 from schema import engine
 from schema.audit import payload_digest
 from schema.messages.base import Message, TextRef
-from schema.messages.learning import UpdateKind, UpdateState
+from schema.messages.learning import UpdateState
 from schema.messages.task import Text
 from schema.tables import learning_updates as updates
 from schema.texts import canonical_json, digest_of
@@ -33,33 +42,6 @@ class ApprovalQuery(Message):
     state: UpdateState | None = None
     cursor: UUID | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 50
-
-
-class ApprovalView(Message):
-    """A proposed change.
-
-    Attributes:
-        role: whose work it changes; `voters` for the weights of all who vote.
-        diff: what it changes, as its kind has it; `digest` names exactly this.
-        evidence: what it was worked out from.
-        expires_at: without a decision it ends then.
-    """
-
-    id: UUID
-    tenant: str
-    kind: UpdateKind
-    role: str
-    state: UpdateState
-    diff: dict[str, Any]
-    evidence: list[Any]
-    evaluation: dict[str, Any] | None
-    proposer: str
-    digest: TextRef
-    proposed_at: datetime
-    expires_at: datetime | None
-    decided_at: datetime | None
-    decided_by: str | None
-    reason: str | None
 
 
 class ApprovalPage(Message):
@@ -81,7 +63,7 @@ class ApprovalRequest(Message):
 async def list_approvals(call: Call) -> Response:
     """The tenant's proposals, newest first."""
     query = call.query(ApprovalQuery)
-    wanted = select(updates).where(updates.c.tenant == call.tenant)
+    wanted = select_updates().where(updates.c.tenant == call.tenant)
     if query.state is not None:
         wanted = wanted.where(updates.c.state == query.state)
     async with call.services.database.tenant(call.tenant) as connection:
@@ -92,14 +74,15 @@ async def list_approvals(call: Call) -> Response:
                 raise invalid([("cursor", "must be the next_cursor of another page")])
             wanted = wanted.where(updates.c.arrival < arrival)
         rows = (await connection.execute(wanted.order_by(updates.c.arrival.desc()).limit(query.limit + 1))).all()
-    items = tuple(view_of(row) for row in rows[: query.limit])
+        items = await views_of(connection, call.tenant, rows[: query.limit])
     return answer(ApprovalPage(items=items, next_cursor=items[-1].id if len(rows) > query.limit else None))
 
 
 async def show_approval(call: Call) -> Response:
-    """One proposal with its evidence."""
+    """One proposal with its evidence, its evaluation and what an approval would do."""
     async with call.services.database.tenant(call.tenant) as connection:
-        return answer(view_of(await _read(connection, call)))
+        row = await _read(connection, call)
+        return answer((await views_of(connection, call.tenant, [row]))[0])
 
 
 async def approve(call: Call) -> Response:
@@ -118,43 +101,65 @@ async def find_proposer(call: Call) -> str:
         return str((await _read(connection, call)).proposer)
 
 
-def view_of(row: Row[Any]) -> ApprovalView:
-    """A proposal's view from its row."""
-    told = {name: row._mapping[name] for name in ApprovalView.model_fields}
-    evidence = told["evidence"]
-    return ApprovalView(**{**told, "evidence": evidence if isinstance(evidence, list) else [evidence]})
-
-
 async def _decide(call: Call, decision: Decision) -> Response:
     request = call.body(ApprovalRequest)
-    async with call.services.database.tenant(call.tenant) as connection:
-        row = await _read(connection, call, lock=True)
-        repeated = await _repeats(connection, call, row.id, request)
-        if not repeated:
-            _require_pending(row, request)
-            await connection.execute(
-                update(updates)
-                .where(updates.c.id == row.id)
-                .values(state=decision, reason=request.reason, decided_at=func.now(), decided_by=call.principal.sub)
-            )
-        view = view_of(await _read(connection, call))
-        reason = REPEATED if repeated else decision
-        await record_act(connection, call, object=str(row.id), digest=row.digest, reason=reason)
-    handle = call.services.temporal.get_workflow_handle(engine.approval_workflow_id(view.id))
-    waking = handle.signal(engine.APPROVAL_DECIDED, rpc_timeout=engine.RPC_TIMEOUT)
-    await call.services.messenger.tell(engine.APPROVAL_DECIDED, view.id, waking)
+    try:
+        view = await _record(call, decision, request)
+    except PromptChanged:
+        # Its workflow finds that too, and has it evaluated anew.
+        await _wake(call, _update_id(call))
+        raise
+    await _wake(call, view.id)
     return answer(view)
 
 
-def _require_pending(row: Row[Any], request: ApprovalRequest) -> None:
-    if row.state != "pending":
-        who = f" by {row.decided_by}" if row.decided_by else ""
-        raise Problem(APPROVAL_DECIDED, f"the proposal is {row.state}{who}", state=row.state)
-    if row.overdue:
-        raise Problem(APPROVAL_DECIDED, "the proposal has expired", state="expired")
+async def _record(call: Call, decision: Decision, request: ApprovalRequest) -> ApprovalView:
+    """The decision, its digest and its audit record, in one transaction."""
+    async with call.services.database.tenant(call.tenant) as connection:
+        row = await _read(connection, call)
+        repeated = await _repeats(connection, call, row.id, request)
+        if not repeated:
+            decide = _decide_weights if row.kind == "weights" else _decide_prompt
+            await decide(connection, call, decision, request)
+        view = await read_view(connection, call.tenant, row.id)
+        reason = REPEATED if repeated else decision
+        await record_act(connection, call, object=str(row.id), digest=row.digest, reason=reason)
+    return view
+
+
+async def _decide_weights(
+    connection: AsyncConnection, call: Call, decision: Decision, request: ApprovalRequest
+) -> None:
+    row = await _read(connection, call, lock=True)
+    if row.state != "pending" or row.overdue:
+        raise decided(row)
     # The digest is reckoned anew: a row that was changed after it was proposed is another proposal.
     if not row.digest == request.digest == digest_of(canonical_json(row.diff)):
-        raise Problem(DIGEST_CHANGED, "look at the proposal again, and send the digest that is shown there")
+        raise Problem(DIGEST_CHANGED, LOOK_AGAIN)
+    await connection.execute(
+        update(updates)
+        .where(updates.c.id == row.id)
+        .values(state=decision, reason=request.reason, decided_at=func.now(), decided_by=call.principal.sub)
+    )
+
+
+async def _decide_prompt(connection: AsyncConnection, call: Call, decision: Decision, request: ApprovalRequest) -> None:
+    require_person(call.principal)
+    # Not locked: the functions lock the role first, and then the row.
+    row = await _read(connection, call)
+    if row.state not in UNDECIDED:
+        raise decided(row)
+    decide = approve_update if decision == "approved" else reject_update
+    try:
+        await decide(connection, row, call.principal.sub, request.reason, request.digest)
+    except Refused as refused:
+        raise decided(await _read(connection, call)) from refused
+
+
+async def _wake(call: Call, update_id: UUID) -> None:
+    handle = call.services.temporal.get_workflow_handle(engine.approval_workflow_id(update_id))
+    waking = handle.signal(engine.APPROVAL_DECIDED, rpc_timeout=engine.RPC_TIMEOUT)
+    await call.services.messenger.tell(engine.APPROVAL_DECIDED, update_id, waking)
 
 
 async def _repeats(connection: AsyncConnection, call: Call, update_id: UUID, request: ApprovalRequest) -> bool:
@@ -166,11 +171,14 @@ async def _repeats(connection: AsyncConnection, call: Call, update_id: UUID, req
     return await claim_key(connection, call, route=route, key=key, digest=digest, task_id=update_id) is not None
 
 
+def _update_id(call: Call) -> UUID:
+    return read_id(call.request.path_params["approval_id"], "approval")
+
+
 async def _read(connection: AsyncConnection, call: Call, *, lock: bool = False) -> Row[Any]:
-    update_id = read_id(call.request.path_params["approval_id"], "approval")
-    overdue = (updates.c.expires_at <= func.now()).label("overdue")
-    wanted = select(updates, overdue).where(updates.c.id == update_id, updates.c.tenant == call.tenant)
-    row = (await connection.execute(wanted.with_for_update() if lock else wanted)).one_or_none()
+    wanted = select_updates().where(updates.c.id == _update_id(call), updates.c.tenant == call.tenant)
+    rows = await connection.execute(wanted.with_for_update(of=updates) if lock else wanted)
+    row: Row[Any] | None = rows.one_or_none()
     if row is None:
         raise not_found("approval")
     return row

@@ -37,3 +37,11 @@ async def claim_key(
     if row.body_digest != digest:
         raise Problem(KEY_REUSED, "send the first body again, or another key for another task")
     return UUID(str(row.task_id))
+
+
+async def is_claimed(call: Call, route: str, key: str) -> bool:
+    """Whether a request with this key was done before: then nothing of it is checked again."""
+    scope = {"tenant": call.tenant, "principal": call.principal.sub, "route": route, "key": key}
+    wanted = select(keys.c.task_id).where(*(keys.c[name] == value for name, value in scope.items()))
+    async with call.services.database.tenant(call.tenant) as connection:
+        return await connection.scalar(wanted) is not None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -38,6 +39,7 @@ class ProblemDetails(Message):
     request_id: str
     errors: tuple[FieldFault, ...] = ()
     state: str | None = None
+    next_allowed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ APPROVAL_DECIDED = ProblemKind("approval-decided", 409, "The proposal has been d
 DIGEST_CHANGED = ProblemKind("digest-changed", 409, "What was shown is not what is there")
 NOTHING_TO_PROPOSE = ProblemKind("nothing-to-propose", 409, "The records propose no other weights")
 PROPOSAL_OPEN = ProblemKind("proposal-open", 409, "A proposal for this waits already")
+TOO_MANY_PROPOSALS = ProblemKind("too-many-proposals", 409, "Too many proposals of one person wait already")
+LEARNING_NOT_ALLOWED = ProblemKind("learning-not-allowed-now", 409, "The limits of learning do not allow this now")
+VERSION_ACTIVE = ProblemKind("version-active", 409, "That version is active already")
 BUDGET_EXHAUSTED = ProblemKind("budget-exhausted", 409, "The budget has no room for this")
 TOO_LARGE = ProblemKind("too-large", 413, "The body is too large")
 URI_TOO_LONG = ProblemKind("uri-too-long", 414, "The path and query are too long")
@@ -103,6 +108,7 @@ class Problem(Exception):
     faults: list[Fault] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
     state: str | None = None
+    next_allowed_at: datetime | None = None
 
     def __str__(self) -> str:
         return f"{self.kind.name}: {self.detail}"
@@ -132,6 +138,8 @@ def respond(problem: Problem, request_id: str) -> JSONResponse:
         body["errors"] = [{"field": clean_field(name), "message": message} for name, message in problem.faults]
     if problem.state is not None:
         body["state"] = problem.state
+    if problem.next_allowed_at is not None:
+        body["next_allowed_at"] = problem.next_allowed_at.isoformat()
     headers = {"Cache-Control": "no-store", **problem.headers}
     return JSONResponse(body, problem.kind.status, headers, media_type="application/problem+json")
 

@@ -1,26 +1,30 @@
 """`POST /v1/proposals`: a change to how agents work, proposed by a person. Others decide on it."""
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import ConfigDict
-from sqlalchemy import func, select
+from pydantic import ConfigDict, Field, model_validator
+from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
-from gateway.approvals import ApprovalView, view_of
+from gateway.approval_views import UNDECIDED, read_view
 from gateway.audit import record_act
-from gateway.idempotency import claim_key
+from gateway.idempotency import claim_key, is_claimed
 from gateway.operations import answer
 from gateway.problems import NOTHING_TO_PROPOSE, PROPOSAL_OPEN, Problem
+from gateway.prompt_proposals import GuidelineChange, PromptChange, Which, check_words, write_prompt_proposal
+from gateway.prompt_updates import require_person
 from gateway.services import Call
 from gateway.submission import REPEATED
 from schema import engine
 from schema.audit import payload_digest
-from schema.messages.base import Message
+from schema.messages.base import Message, field_fault
 from schema.messages.learning import VOTERS, LearningApprovalInput, WeightsDiff, WeightsEvidence
+from schema.messages.steps import Role
+from schema.messages.task import Text
 from schema.policies import default_policy, read_tenant_policy
 from schema.tables import learning_updates as updates
 from schema.texts import canonical_json, digest_of
@@ -31,27 +35,66 @@ ROUTE = "POST /v1/proposals"
 
 
 class ProposalRequest(Message):
-    """What is proposed: `weights` are worked out from the voters' records."""
+    """What is proposed: new `weights`, worked out from the voters' records, or a change of a role's `prompt`.
+
+    Attributes:
+        kind: `prompt` where a role is given.
+        add, change, remove: exactly one of them, of one guideline. A number counts the guidelines of the active
+            prompt from 1; a text is exactly a guideline's.
+        reason: why; it stands with the evidence.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    kind: Literal["weights"]
+    kind: Literal["weights", "prompt"] | None = None
+    role: Role | None = None
+    add: str | None = None
+    change: GuidelineChange | None = None
+    remove: Which | None = None
+    reason: Annotated[Text, Field(max_length=2_000)] | None = None
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Self:
+        given = [name for name in ("role", "add", "change", "remove") if getattr(self, name) is not None]
+        if self.kind is None and not given:
+            raise field_fault("kind", "is required: weights, or prompt with a role")
+        if self.kind == "weights" and (given or self.reason is not None):
+            raise field_fault((*given, "reason")[0], "is of a prompt: weights are worked out from the records")
+        if self.kind != "weights" and self.role is None:
+            raise field_fault("role", "is required: whose prompt is it?")
+        if self.kind != "weights" and len(given) == 1:
+            raise field_fault("add", "is required, or change, or remove: say what to change")
+        if self.kind != "weights" and len(given) > 2:
+            raise field_fault(given[2], f"goes not with {given[1]}: propose one change at a time")
+        return self
+
+    @property
+    def prompt_change(self) -> PromptChange | None:
+        """What is proposed for a prompt; none where it is weights."""
+        if self.role is None:
+            return None
+        return PromptChange(self.role, self.add, self.change, self.remove, self.reason or "")
 
 
 async def propose(call: Call) -> Response:
     """Write a proposal down and put it to those who may approve it."""
     request = call.body(ProposalRequest)
-    update_id, key = uuid7(), call.idempotency_key
-    digest = payload_digest(request.model_dump())
+    require_person(call.principal)
+    update_id, key, change = uuid7(), call.idempotency_key, request.prompt_change
+    digest = payload_digest(request.model_dump(mode="json", exclude_unset=True))
+    if change is not None and not (key is not None and await is_claimed(call, ROUTE, key)):
+        await check_words(call, change)
     async with call.services.database.tenant(call.tenant) as connection:
         first = None
         if key is not None:
             first = await claim_key(connection, call, route=ROUTE, key=key, digest=digest, task_id=update_id)
-        if first is None:
+        if first is None and change is None:
             await _propose_weights(connection, call, update_id)
-        view = await _view(connection, first or update_id)
+        elif first is None and change is not None:
+            await write_prompt_proposal(connection, call, update_id, change)
+        view = await read_view(connection, call.tenant, first or update_id)
         await record_act(connection, call, object=str(view.id), digest=view.digest, reason=REPEATED if first else None)
-    if view.state == "pending":
+    if view.state in UNDECIDED:
         wanted = LearningApprovalInput(update_id=view.id, tenant=view.tenant)
         starting = engine.start_approval(call.services.temporal, wanted)
         await call.services.messenger.tell("start", view.id, starting)
@@ -88,7 +131,3 @@ async def _propose_weights(connection: AsyncConnection, call: Call, update_id: U
     )
     if written.scalar_one_or_none() is None:
         raise Problem(PROPOSAL_OPEN, "decide on that first: `golden approvals list --state pending`")
-
-
-async def _view(connection: AsyncConnection, update_id: UUID) -> ApprovalView:
-    return view_of((await connection.execute(select(updates).where(updates.c.id == update_id))).one())

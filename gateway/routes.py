@@ -13,6 +13,7 @@ from gateway import (
     executions,
     health,
     openapi,
+    prompt_routes,
     submission,
     task_views,
     tasks,
@@ -256,6 +257,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *dead_letter_routes.OPERATIONS,
     *vote_routes.OPERATIONS,
     *approval_routes.OPERATIONS,
+    *prompt_routes.OPERATIONS,
 )
 
 PUBLIC_OPERATIONS: tuple[PublicOperation, ...] = (

@@ -1,16 +1,19 @@
 """What the handlers of the gateway work with, made once and handed to each of them."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 import httpx
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from temporalio.client import Client
 
 from gateway.authentication import Verifier
-from gateway.authorisation import Principal
+from gateway.authorisation import EVERY_TENANT, Principal
 from gateway.feed import EventFeed
 from gateway.messenger import Messenger
 from gateway.rate_limits import Turnstile
@@ -74,3 +77,12 @@ class Call:
         if not isinstance(self.given_query, model):
             raise TypeError(f"the route has no query {model.__name__}")
         return self.given_query
+
+
+@asynccontextmanager
+async def way_in(call: Call) -> AsyncIterator[AsyncConnection]:
+    """A transaction of the tenant's own; what is the platform's is the service's alone."""
+    database = call.services.database
+    way = database.service() if call.tenant == EVERY_TENANT else database.tenant(call.tenant)
+    async with way as connection:
+        yield connection

@@ -109,7 +109,7 @@ async def ask(
 ) -> httpx.Response:
     """A request that is right in all but who makes it; of a stream, only how it begins."""
     what = name(operation)
-    path = path_of(operation.path, uuid4(), task_id=task_id, role="x", tenant=tenant, **ids)
+    path = path_of(operation.path, uuid4(), task_id=task_id, role="developer", tenant=tenant, **ids)
     request = http.build_request(operation.method, path, json=BODIES.get(what), params=QUERIES.get(what))
     response = await http.send(request, stream=True)
     streaming = response.headers["content-type"].startswith("text/event-stream")

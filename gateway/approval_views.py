@@ -1,0 +1,119 @@
+"""What is told of a proposed change: its row, how many approved it, and what would follow on yes."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from schema.messages.base import Message, TextRef
+from schema.messages.learning import UpdateKind, UpdateState
+from schema.tables import learning_updates as updates
+from schema.tables import prompt_approvals
+
+UNDECIDED = frozenset({"proposed", "waiting", "evaluating", "pending"})
+WEIGHTS_ON_YES = "votes that begin after it count with the new weights"
+
+_STANDINGS = text("SELECT * FROM governance_status WHERE tenant = :tenant")
+
+
+class ApprovalView(Message):
+    """A proposed change.
+
+    Attributes:
+        role: whose work it changes; `voters` for the weights of all who vote.
+        diff: what it changes, as its kind has it; `digest` names exactly this.
+        evidence: what it was worked out from.
+        evaluation: how the change did on past tasks beside what is active; none before that was tried.
+        expires_at: without a decision it ends then.
+        parent_version: the version of the prompt that it changes; `version`, the one that an approval made.
+        not_before: of one that waits, when the limits allow it at the earliest; `waits_for` says what for.
+        escalated_at: since when it is overdue.
+        approvals: of exactly this digest, so far; `quorum` are needed.
+        on_yes: what happens when it is approved; none once it is decided.
+    """
+
+    id: UUID
+    tenant: str
+    kind: UpdateKind
+    role: str
+    state: UpdateState
+    diff: dict[str, Any]
+    evidence: list[Any]
+    evaluation: dict[str, Any] | None
+    proposer: str
+    digest: TextRef
+    proposed_at: datetime
+    expires_at: datetime | None
+    decided_at: datetime | None
+    decided_by: str | None
+    reason: str | None
+    parent_version: UUID | None = None
+    version: UUID | None = None
+    not_before: datetime | None = None
+    waits_for: str | None = None
+    escalated_at: datetime | None = None
+    canary_at: datetime | None = None
+    approvals: int = 0
+    quorum: int = 1
+    on_yes: str | None = None
+
+
+_WORKED_OUT = {"approvals", "quorum", "on_yes"}
+
+
+def select_updates() -> Select[Any]:
+    """The rows of proposals, with how many approved each and whether it has expired."""
+    said = (prompt_approvals.c.update_id == updates.c.id, prompt_approvals.c.digest == updates.c.digest)
+    counted = select(func.count()).select_from(prompt_approvals).where(*said)
+    overdue = (updates.c.expires_at <= func.now()).label("overdue")
+    return select(updates, overdue, counted.scalar_subquery().label("approvals"))
+
+
+async def views_of(connection: AsyncConnection, tenant: str, rows: Sequence[Row[Any]]) -> tuple[ApprovalView, ...]:
+    """The views of rows of `select_updates`."""
+    standings: dict[str, Row[Any]] = {}
+    if any(row.kind == "prompt" for row in rows):
+        standings = {each.role: each for each in await connection.execute(_STANDINGS, {"tenant": tenant})}
+    return tuple(_view(row, standings) for row in rows)
+
+
+async def read_view(connection: AsyncConnection, tenant: str, update_id: UUID) -> ApprovalView:
+    """The view of a proposal that is there."""
+    row = (await connection.execute(select_updates().where(updates.c.id == update_id))).one()
+    (view,) = await views_of(connection, tenant, [row])
+    return view
+
+
+def _view(row: Row[Any], standings: Mapping[str, Row[Any]]) -> ApprovalView:
+    told = {name: row._mapping[name] for name in ApprovalView.model_fields if name not in _WORKED_OUT}
+    evidence = told["evidence"]
+    told["evidence"] = evidence if isinstance(evidence, list) else [evidence]
+    standing = standings.get(row.role)
+    if standing is None:
+        on_yes = WEIGHTS_ON_YES if row.state == "pending" else None
+        return ApprovalView(**told, on_yes=on_yes)
+    on_yes = _on_yes(row, standing) if row.state in UNDECIDED else None
+    return ApprovalView(**told, approvals=row.approvals, quorum=standing.quorum, on_yes=on_yes)
+
+
+def _on_yes(row: Row[Any], standing: Row[Any]) -> str:
+    """What an approval would do now, in a sentence."""
+    if row.state != "pending":
+        return f"nothing yet: it is {row.state}, and only what is pending is approved"
+    if row.parent_version != standing.active_version:
+        return "nothing yet: the prompt was changed since, and this is evaluated anew first"
+    if not standing.allowed:
+        when = f"{standing.next_allowed_at:%Y-%m-%d %H:%M} UTC" if standing.next_allowed_at else "the limits change"
+        return f"a yes is refused until {when}: {'; '.join(standing.reasons)}"
+    if row.approvals + 1 < standing.quorum:
+        return f"it is approval {row.approvals + 1} of the {standing.quorum} that are needed"
+    ends = "it ends the trial that is under way; " if standing.canary_version else ""
+    return (
+        f"{ends}{standing.canary_share} % of the new tasks get the new version and are compared with the others: "
+        "without harm it is adopted, with harm rolled back by itself. "
+        f"It is update {standing.used_today + 1} of {standing.max_per_day} in 24 hours; "
+        f"the next is allowed {standing.cooldown_hours} hours later."
+    )
