@@ -50,13 +50,16 @@ class AdmissionActivities:
             candidates=spec.candidates,
             repair_rounds=spec.repair_rounds,
             deadline_seconds=spec.deadline_seconds,
-            policy=await self._merged(task.tenant, spec.policy),
+            policy=await self._pinned(task, spec.policy),
             given=isinstance(spec, CandidateSpec),
             auto_fix=spec.auto_fix,
         )
 
-    async def _merged(self, tenant: str, own: VotePolicy) -> VotePolicy:
+    async def _pinned(self, task: AgentTaskInput, own: VotePolicy) -> VotePolicy:
+        """The policy that holds; the prompts too are from here on what they are now."""
+        from activities.prompt_store import pin
         from schema.policies import merged, read_tenant_policy
 
-        async with self._store.database.tenant(tenant) as connection:
-            return merged(self._policy, await read_tenant_policy(connection, tenant), own)
+        async with self._store.database.tenant(task.tenant) as connection:
+            await pin(connection, task.tenant, task.task_id)
+            return merged(self._policy, await read_tenant_policy(connection, task.tenant), own)

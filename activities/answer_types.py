@@ -11,10 +11,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from schema.characters import clean
 from schema.messages.base import WorkspacePath
-from schema.messages.steps import Role
+from schema.messages.steps import Asked
 from schema.messages.vote import Evidence, Voter
 
 MAX_FILE_CHARACTERS = 200_000
+MAX_GUIDELINE = 300
 
 
 def _check_place(place: str) -> str:
@@ -26,6 +27,12 @@ def _check_place(place: str) -> str:
 def _check_said(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be empty")
+    return text
+
+
+def _check_line(text: str) -> str:
+    if "\n" in text or "\t" in text:
+        raise ValueError("must be one line")
     return text
 
 
@@ -91,6 +98,16 @@ class BallotAnswer(BaseModel):
     objections: list[ObjectionAnswer] = Field(max_length=4)
 
 
+class GuidelineAnswer(BaseModel):
+    """The supervisor's answer: what a role is told from now on."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    guideline: Annotated[
+        Shown, Field(max_length=MAX_GUIDELINE), AfterValidator(_check_said), AfterValidator(_check_line)
+    ]
+
+
 def ballot_type(evidence: Evidence, *, lean: bool = False) -> type[BaseModel]:
     """A ballot's type in which only evidence that exists can be cited; a lean one holds one of each at most."""
     return _ballot_type(evidence.ids, lean)
@@ -113,7 +130,7 @@ def _ballot_type(ids: tuple[str, ...], lean: bool) -> type[BaseModel]:
     return create_model("Ballot", __base__=BallotAnswer, **fields)
 
 
-def answer_type(role: Role, evidence: Evidence | None, *, lean: bool) -> type[BaseModel]:
+def answer_type(role: Asked, evidence: Evidence | None, *, lean: bool) -> type[BaseModel]:
     """The type that a role's answer must have: a ballot where there is evidence to vote on.
 
     Raises:
@@ -125,4 +142,6 @@ def answer_type(role: Role, evidence: Evidence | None, *, lean: bool) -> type[Ba
         return LeanPlanAnswer if lean else PlanAnswer
     if evidence is None and role == "developer":
         return CandidateAnswer
+    if evidence is None and role == "supervisor":
+        return GuidelineAnswer
     raise ValueError(f"the role {role} has no answer to this question")

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from activities.answer_json import AnswerRefused, parse_json
 from activities.answer_types import CandidateAnswer, FileAnswer, answer_type
 from activities.plain_code import main_path, parse_code
-from schema.messages.steps import Role
+from schema.messages.steps import Asked
 from schema.messages.task import TaskSpec, check_no_clash
 from schema.messages.vote import Ballot, Evidence
 from schema.paths import spelling
@@ -34,7 +34,7 @@ _PROTECTED = re.compile(
 )
 
 
-def parser_for(role: Role, spec: TaskSpec, evidence: Evidence | None, *, lean: bool) -> Callable[[str], str]:
+def parser_for(role: Asked, spec: TaskSpec, evidence: Evidence | None, *, lean: bool) -> Callable[[str], str]:
     """What turns a role's raw answer into the text that is stored: canonical, or AnswerRefused."""
     wanted = answer_type(role, evidence, lean=lean)
 

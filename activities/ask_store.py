@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from activities.briefs import Material
 from activities.ledger import Past, past_of
-from activities.store import open_step
+from activities.prompt_store import AskedPrompt, base_of, pinned, prompt_of
+from activities.store import Opened, open_step
 from activities.text_cache import cache_of
+from activities.wording import Lesson
 from schema.database import Database
+from schema.messages.learning import LearningSpec
 from schema.messages.sandbox import SandboxRun
 from schema.messages.steps import AskRoleInput
 
@@ -18,7 +23,7 @@ class OpenedAsk:
 
     result: Any | None
     past: Past
-    material: Material | None
+    material: Material | Lesson | None
 
 
 async def open_ask(database: Database, ask: AskRoleInput) -> OpenedAsk:
@@ -26,16 +31,32 @@ async def open_ask(database: Database, ask: AskRoleInput) -> OpenedAsk:
 
     Raises:
         TaskGone: the task is unknown or already final.
+        SealBroken: a text or the prompt is not the one that was stored.
     """
-    ref, cache = ask.ref, cache_of(database)
-    async with database.tenant(ref.tenant) as connection:
-        opened = await open_step(connection, ref, ask.state)
+    async with database.tenant(ask.ref.tenant) as connection:
+        opened = await open_step(connection, ask.ref, ask.state)
         if opened.result is not None:
             return OpenedAsk(opened.result, Past(), None)
-        past = Past() if opened.fresh else await past_of(connection, ref)
-        spec, plan, candidate, report, objections = await cache.texts(
-            connection, ref.tenant, opened.spec, ask.plan, ask.candidate, ask.report, ask.objections
-        )
-    known = cache.spec(ref.tenant, opened.spec, spec or "")
+        past = Past() if opened.fresh else await past_of(connection, ask.ref)
+        if ask.role == "supervisor":
+            return OpenedAsk(None, past, await _lesson(connection, database, ask, opened))
+        version = ask.prompt or pinned(opened.prompts, ask.role)
+        prompt = await prompt_of(connection, database, ask.ref.tenant, ask.role, version, ask.change)
+        return OpenedAsk(None, past, await _material(connection, database, ask, opened, prompt))
+
+
+async def _material(
+    connection: AsyncConnection, database: Database, ask: AskRoleInput, opened: Opened, prompt: AskedPrompt
+) -> Material:
+    cache, tenant, subject = cache_of(database), ask.ref.tenant, ask.subject or opened.spec
+    spec, plan, candidate, report, objections = await cache.texts(
+        connection, tenant, subject, ask.plan, ask.candidate, ask.report, ask.objections
+    )
+    known = cache.spec(tenant, subject, spec or "")
     run = SandboxRun.model_validate_json(report) if report is not None else None
-    return OpenedAsk(None, past, Material(known, plan, candidate, run, objections))
+    return Material(known, plan, candidate, run, objections, prompt)
+
+
+async def _lesson(connection: AsyncConnection, database: Database, ask: AskRoleInput, opened: Opened) -> Lesson:
+    (spec,) = await cache_of(database).texts(connection, ask.ref.tenant, opened.spec)
+    return Lesson(LearningSpec.model_validate_json(spec or ""), base_of(ask.role))

@@ -13,9 +13,10 @@ from activities.circuit import Outcome, Rules
 from activities.circuits import Blocked, Circuits
 from activities.ledger import Call, Ledger, Usage
 from activities.models import Models, Question, RefusedCall, Reply
-from activities.prompts import prompt_version
+from activities.prompt_store import base_of
 from activities.questions import question_for
 from activities.routes import ModelTarget
+from activities.wording import Lesson
 from schema.errors import AnswerTooLong, ModelUnavailable, RouteClosed
 from schema.messages.steps import AskRoleInput
 
@@ -49,12 +50,21 @@ class Dispatcher:
         self._rules = rules
 
     async def blocked(self, ask: AskRoleInput) -> float | None:
-        """Seconds until it is worth to try again; None where a model of the route may be called."""
-        waits = [await self._circuits.wait(target.circuit) for target in self._models.route(ask.role, ask.route)]
-        return None if None in waits else min(wait for wait in waits if wait is not None)
+        """Seconds until it is worth to try again; None where a model of the route may be called, or none is to be."""
+        waits = [await self._circuits.wait(target.circuit) for target in self.targets(ask)]
+        return None if None in waits or not waits else min(wait for wait in waits if wait is not None)
+
+    def targets(self, ask: AskRoleInput) -> list[ModelTarget]:
+        """The models to ask, in their order. No small model words a guideline: a route of such alone has none.
+
+        Raises:
+            RouteUnknown: a redrive named a model that is in no route.
+        """
+        route = self._models.route(ask.role, ask.route)
+        return [target for target in route if not (target.lean and ask.role == "supervisor")]
 
     async def ask(
-        self, ask: AskRoleInput, material: Material, number: int, dispatch: int, error: str | None
+        self, ask: AskRoleInput, material: Material | Lesson, number: int, dispatch: int, error: str | None
     ) -> Answered:
         """Ask number `number` of a step, after `dispatch` dispatches of it.
 
@@ -64,11 +74,12 @@ class Dispatcher:
             BudgetBusy, BudgetExhausted, PriceUnknown, TaskGone: as `Ledger.reserve`.
         """
         failed: ModelUnavailable | None = None
-        for target in self._models.route(ask.role, ask.route):
+        version = (material.prompt or base_of(ask.role)).version
+        for target in self.targets(ask):
             question = question_for(ask, material, target, number, error)
             try:
                 async with self._models.turn(target):
-                    answered = await self._if_admitted(ask, target, question, number, dispatch + 1)
+                    answered = await self._if_admitted(ask, version, target, question, number, dispatch + 1)
             except ModelUnavailable as unavailable:
                 failed, dispatch = unavailable, dispatch + 1
                 continue
@@ -80,7 +91,7 @@ class Dispatcher:
         raise failed
 
     async def _if_admitted(
-        self, ask: AskRoleInput, target: ModelTarget, question: Question, number: int, dispatch: int
+        self, ask: AskRoleInput, version: str, target: ModelTarget, question: Question, number: int, dispatch: int
     ) -> Answered | None:
         """Call a model if its circuit lets the call through, and tell the circuit how it ended."""
         permit = await self._circuits.permit(target.circuit)
@@ -88,7 +99,7 @@ class Dispatcher:
             return None
         outcome, retry_after = Outcome.UNKNOWN, None
         try:
-            call = await self._reserve(ask, target, question, number, dispatch)
+            call = await self._reserve(ask, version, target, question, number, dispatch)
             began = time.monotonic()
             reply = await self._call(call, target, question)
             outcome = self._rules.answered(time.monotonic() - began)
@@ -109,11 +120,10 @@ class Dispatcher:
             await asyncio.shield(report)
 
     async def _reserve(
-        self, ask: AskRoleInput, target: ModelTarget, question: Question, number: int, dispatch: int
+        self, ask: AskRoleInput, version: str, target: ModelTarget, question: Question, number: int, dispatch: int
     ) -> Call:
         reading, writing = worst_case(question)
         call = Call(ask.ref, number, dispatch, reading + writing, target.cost(reading, writing))
-        version = prompt_version(ask.role)
         await self._ledger.reserve(call, role=ask.role, model=target.model, prompt_version=version)
         return call
 
@@ -131,7 +141,8 @@ class Dispatcher:
 def worst_case(question: Question) -> tuple[int, int]:
     """The most tokens that a call may read, and those that it may write."""
     schema_bytes = len(str(question.schema)) if question.schema else 0
-    read = len(question.system.encode()) + len(question.user.encode()) + schema_bytes
+    begun = len(question.draft.opening.encode()) if question.draft else 0
+    read = len(question.system.encode()) + len(question.user.encode()) + schema_bytes + begun
     return read // BYTES_A_TOKEN + UNCOUNTED_TOKENS, question.max_tokens
 
 

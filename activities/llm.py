@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from activities.models import Reply
     from activities.routes import ModelTarget
     from activities.store import TaskStore
+    from activities.wording import Lesson
 
 MAX_ASKS = 3
 HEARTBEAT_SECONDS = 1.0
@@ -53,6 +54,7 @@ class LlmActivities:
             BudgetBusy: other calls of the task hold what this one needs.
             BudgetExhausted, PriceUnknown: the task's budget has no room for the call, or nobody knows its price.
             Overtaken: another attempt of the step is under way.
+            SealBroken: the prompt, or a text that is asked about, is not the one that was stored.
             RouteUnknown: a redrive named a model that is in no route.
         """
         heartbeat = asyncio.create_task(_heartbeat())
@@ -93,6 +95,8 @@ class LlmActivities:
         if opened.material is None:
             return AskRoleResult.model_validate(opened.result)
         past, material = opened.past, opened.material
+        if past.response is None and not self._dispatcher.targets(ask):
+            return await self._finish_by_rule(ask, material)
         response, asked, error, dispatch = past.response, past.asks, past.error, past.dispatches
         while response is None:
             if asked >= MAX_ASKS:
@@ -103,7 +107,7 @@ class LlmActivities:
         return await self._finish(ask, response)
 
     async def _ask_once(
-        self, ask: AskRoleInput, material: "Material", number: int, dispatch: int, error: str | None
+        self, ask: AskRoleInput, material: "Material | Lesson", number: int, dispatch: int, error: str | None
     ) -> tuple[str | None, int, str | None]:
         """One ask along the route: the stored valid response, or None with why it was invalid."""
         from activities.answers import AnswerRefused
@@ -121,13 +125,29 @@ class LlmActivities:
             self._store.remember(ask.ref.tenant, stored, answer)
         return stored, answered.call.dispatch, None
 
-    def _judge(self, ask: AskRoleInput, material: "Material", target: "ModelTarget", reply: "Reply") -> str:
+    def _judge(self, ask: AskRoleInput, material: "Material | Lesson", target: "ModelTarget", reply: "Reply") -> str:
         """The answer in its canonical form, or AnswerRefused."""
         from activities.answers import AnswerRefused, parser_for
+        from activities.wording import Lesson, parse_guideline
 
         if reply.cut and not (ask.role == "developer" and target.lean):
             raise AnswerRefused("the answer was cut off at the token limit: be shorter")
+        if isinstance(material, Lesson):
+            return parse_guideline(reply.text)
         return parser_for(ask.role, material.spec, ask.evidence, lean=target.lean)(reply.text)
+
+    async def _finish_by_rule(self, ask: AskRoleInput, material: "Material | Lesson") -> AskRoleResult:
+        """Where only small models could word a guideline a table does, and nothing is charged."""
+        from activities.wording import Lesson, pattern_of
+        from activities.wording_rules import worded_by_rule
+        from schema.texts import canonical_json, digest_of
+
+        if not isinstance(material, Lesson):
+            raise RouteClosed("the route has no model to ask")
+        body = canonical_json({"guideline": worded_by_rule(pattern_of(material.learning))})
+        result = AskRoleResult(response=digest_of(body))
+        first = await self._store.finish_step(ask.ref, result, texts=[body])
+        return result if first is None else AskRoleResult.model_validate(first)
 
     async def _finish(self, ask: AskRoleInput, response: str) -> AskRoleResult:
         ballot, events = None, []

@@ -26,7 +26,7 @@ from activities.provider_http import AnswerTooLarge, provider_client
 from activities.routes import ModelTarget, Routes
 from activities.stubs import Draft
 from schema.errors import AnswerTooLong, ModelUnavailable, RouteUnknown
-from schema.messages.steps import Role
+from schema.messages.steps import Asked
 
 QUOTA = 429
 
@@ -91,7 +91,7 @@ class Models:
         self._connections: list[httpx2.AsyncClient] = []
         self._turns: dict[str, asyncio.Semaphore] = {}
 
-    def route(self, role: Role, only: tuple[str, ...] | None = None) -> list[ModelTarget]:
+    def route(self, role: Asked, only: tuple[str, ...] | None = None) -> list[ModelTarget]:
         """The models to ask for a role, in their order; those of `only`, where a redrive named them.
 
         Raises:

@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, Uuid, and_, func, or_, select, true
 
 from schema.database import Database
 from schema.messages.task import FINAL_STATES
+from schema.proposals import LEARNING
 from schema.tables import dead_letters, decisions, learning_updates, tasks
 
 PAGE = 500
@@ -28,7 +29,8 @@ def open_tasks(database: Database, *, older_than_seconds: int, page: int = PAGE)
             decisions.c.decision,
         )
         .outerjoin(decisions, decisions.c.task_id == tasks.c.task_id)
-        .where(_OPEN, tasks.c.updated_at < _ago(older_than_seconds))
+        # A proposal's own has no `AgentTask`.
+        .where(_OPEN, tasks.c.kind != LEARNING, tasks.c.updated_at < _ago(older_than_seconds))
     )
     return _paged(database, wanted, tasks.c.task_id, UUID(int=0), page)
 
@@ -62,8 +64,28 @@ def unsettled_updates(database: Database, *, older_than_seconds: int, page: int 
     """All proposals to which more has to happen, and that are no longer on their way."""
     updates = learning_updates.c
     moved_at = func.coalesce(updates.decided_at, updates.proposed_at)
-    wanted = select(updates.arrival, updates.id, updates.tenant, updates.state).where(
-        updates.settled_at.is_(None), moved_at < _ago(older_than_seconds)
+    moved_on = updates.parent_version != func.active_prompt(updates.tenant, updates.role, type_=Uuid())
+    wanted = select(
+        updates.arrival,
+        updates.id,
+        updates.tenant,
+        updates.state,
+        # Decided, or to be evaluated anew since the prompt was changed: its workflow may not know yet.
+        or_(
+            updates.state.in_(("approved", "rejected")),
+            and_(updates.kind == "prompt", updates.state == "pending", moved_on),
+        ).label("unheard"),
+    ).where(updates.settled_at.is_(None), moved_at < _ago(older_than_seconds))
+    return _paged(database, wanted, updates.arrival, 0, page)
+
+
+def unclosed_updates(database: Database, *, older_than_seconds: int, page: int = PAGE) -> AsyncIterator[Any]:
+    """All proposals that are settled, and whose own tasks are open still: their workflows have not heard of it."""
+    updates = learning_updates.c
+    wanted = (
+        select(updates.arrival, updates.id, updates.tenant, updates.state, true().label("unheard"))
+        .join(tasks, tasks.c.task_id == updates.id)
+        .where(_OPEN, tasks.c.kind == LEARNING, updates.settled_at < _ago(older_than_seconds))
     )
     return _paged(database, wanted, updates.arrival, 0, page)
 

@@ -3,9 +3,10 @@
 from activities.answer_types import answer_type
 from activities.briefs import Brief, Material
 from activities.models import Question
-from activities.prompts import base_prompt
+from activities.prompt_store import base_of
 from activities.routes import ModelTarget
 from activities.stubs import Draft
+from activities.wording import Lesson, brief_of
 from schema.messages.steps import AskRoleInput
 
 FIRST_SEED = 1
@@ -13,6 +14,7 @@ DIVERSITY = 0.6
 PLAN_TOKENS = 600
 BALLOT_TOKENS = 800
 LEAN_TOKENS = 200
+GUIDELINE_TOKENS = 400
 DRAFT_TOKENS = 160
 DRAFT_DIVERSITY = 0.8
 REPAIR_SEEDS = 500
@@ -20,12 +22,14 @@ REPAIR_SEEDS = 500
 
 
 def question_for(
-    ask: AskRoleInput, material: Material, target: ModelTarget, number: int, error: str | None
+    ask: AskRoleInput, material: Material | Lesson, target: ModelTarget, number: int, error: str | None
 ) -> Question:
     """The request for ask `number` of a step; `error` is why the answer before was invalid."""
-    brief, lean = Brief(material), target.lean
+    if isinstance(material, Lesson):
+        return _guideline_question(ask, material, target, number, error)
+    brief, lean, prompt = Brief(material), target.lean, material.prompt or base_of(ask.role)
     if lean and target.drafts and ask.role == "developer" and (begun := brief.draft()) is not None:
-        return _draft_question(ask, *begun, target, number)
+        return _draft_question(ask, _taught(prompt.lean, begun[0]), begun[1], target, number)
     if ask.evidence is not None:
         user = brief.lean_vote(ask.role, ask.evidence) if lean else brief.for_voter(ask.evidence)
         limit = LEAN_TOKENS if lean else BALLOT_TOKENS
@@ -34,11 +38,13 @@ def question_for(
         limit = LEAN_TOKENS if lean else PLAN_TOKENS
     else:
         user, limit = brief.plain_code() if lean else brief.for_developer(), target.max_tokens
-    if error is not None and not lean:
-        user += f"\n\nYour last answer was not accepted: {error}. Answer again, correctly."
+    if lean:
+        user = _taught(prompt.lean, user)
+    elif error is not None:
+        user += _again(error)
     plain_code = lean and ask.role == "developer"
     return Question(
-        system="" if lean else base_prompt(ask.role),
+        system="" if lean else prompt.system,
         user=user,
         schema=None if plain_code else answer_type(ask.role, ask.evidence, lean=lean).model_json_schema(),
         # The first candidate is as reproducible as its brief; the others, and whoever asks again, look elsewhere.
@@ -46,6 +52,28 @@ def question_for(
         seed=FIRST_SEED + ask.variant + 1_000 * (number - 1),
         max_tokens=min(limit, target.max_tokens),
     )
+
+
+def _guideline_question(
+    ask: AskRoleInput, lesson: Lesson, target: ModelTarget, number: int, error: str | None
+) -> Question:
+    return Question(
+        system=lesson.prompt.system,
+        user=brief_of(lesson.learning) + ("" if error is None else _again(error)),
+        schema=answer_type(ask.role, None, lean=False).model_json_schema(),
+        temperature=0.0 if ask.variant == 0 and number == 1 else DIVERSITY,
+        seed=FIRST_SEED + ask.variant + 1_000 * (number - 1),
+        max_tokens=min(GUIDELINE_TOKENS, target.max_tokens),
+    )
+
+
+def _taught(learned: str, user: str) -> str:
+    """A small model's brief under what was learned: it looks most at what stands last."""
+    return f"{learned}\n\n{user}" if learned else user
+
+
+def _again(error: str) -> str:
+    return f"\n\nYour last answer was not accepted: {error}. Answer again, correctly."
 
 
 def _draft_question(ask: AskRoleInput, user: str, draft: Draft, target: ModelTarget, number: int) -> Question:

@@ -39,7 +39,7 @@ class SandboxActivities:
         """
         from activities.answers import read_candidate
 
-        opened = await self._store.begin_proof(prove.ref, prove.state, prove.candidate)
+        opened = await self._store.begin_proof(prove.ref, prove.state, prove.candidate, prove.subject)
         spec = opened.spec
         if spec is None:
             return Proof.model_validate(opened.result)

@@ -34,11 +34,13 @@ class Opened:
         result: what is stored of one that is done; None of one that is still to do.
         fresh: nobody has tried it before.
         spec: reference of what was submitted.
+        prompts: the versions that the task is pinned to, by role.
     """
 
     result: Any | None
     fresh: bool
     spec: str
+    prompts: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,10 @@ class TaskStore:
         """A text that was just stored, and may be asked for again."""
         self._cache.remember(tenant, digest, body)
 
-    async def begin_proof(self, ref: StepRef, state: TaskState, candidate: str) -> OpenedProof:
-        """Open a step that proves a candidate, with what it needs for it.
+    async def begin_proof(
+        self, ref: StepRef, state: TaskState, candidate: str, subject: str | None = None
+    ) -> OpenedProof:
+        """Open a step that proves a candidate, with what it needs for it; `subject` is as `ProveInput` has it.
 
         Raises:
             TaskGone: the task is unknown or already final.
@@ -92,8 +96,9 @@ class TaskStore:
             opened = await open_step(connection, ref, state)
             if opened.result is not None:
                 return OpenedProof(opened.result)
-            spec, stored = await self._cache.texts(connection, ref.tenant, opened.spec, candidate)
-        return OpenedProof(None, self._cache.spec(ref.tenant, opened.spec, spec or ""), stored or "")
+            wanted = subject or opened.spec
+            spec, stored = await self._cache.texts(connection, ref.tenant, wanted, candidate)
+        return OpenedProof(None, self._cache.spec(ref.tenant, wanted, spec or ""), stored or "")
 
     async def begin_step(self, ref: StepRef, state: TaskState | None) -> Any | None:
         """Open a step, or return the stored result of one that is done: a retry repeats nothing.
@@ -157,10 +162,11 @@ async def open_step(connection: AsyncConnection, ref: StepRef, state: TaskState 
         values |= {"to_state": state.value, "to_reason": None}
     opened = await connection.execute(_OPEN[moves], {**values, "of_step": ref.step, "of_epoch": ref.epoch})
     if opened.first() is not None:
-        return Opened(None, True, row.spec)
+        return Opened(None, True, row.spec, row.prompts)
     found = await connection.execute(select(task_steps.c.state, task_steps.c.result).where(is_step(ref)))
     step_state, result = found.one()
-    return Opened(result if step_state == "done" else await _done_later(connection, ref), False, row.spec)
+    done = result if step_state == "done" else await _done_later(connection, ref)
+    return Opened(done, False, row.spec, row.prompts)
 
 
 def _open_statement(*, moved: bool) -> ReturningInsert[Any]:
@@ -178,7 +184,9 @@ def _open_statement(*, moved: bool) -> ReturningInsert[Any]:
 
 _SPEC = select(tasks.c.spec).where(tasks.c.task_id == bindparam("of_task", type_=Uuid()))
 _LOCK = (
-    select(tasks.c.state, tasks.c.spec).where(tasks.c.task_id == bindparam("of_task", type_=Uuid())).with_for_update()
+    select(tasks.c.state, tasks.c.spec, tasks.c.prompts)
+    .where(tasks.c.task_id == bindparam("of_task", type_=Uuid()))
+    .with_for_update()
 )
 _OPEN = {moved: _open_statement(moved=moved) for moved in (False, True)}
 

@@ -1,9 +1,10 @@
 """Ends tasks in PostgreSQL: the result, the verdict, the slot and the hold, all or nothing."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, case, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.accounts import Accounts, lock_account
@@ -11,14 +12,15 @@ from activities.answers import read_candidate
 from activities.fixes import fix_record, fix_views
 from activities.follow_ups import follow_up
 from activities.ledger import expire_calls
+from activities.outcomes import StepCalls, read_calls, write_outcomes
 from schema.audit import AuditRecord, append
 from schema.messages.sandbox import SandboxRun
 from schema.messages.steps import EscalateInput, FinishInput, HumanDecision, ReadDecisionInput
 from schema.messages.task import FINAL_STATES, RoleTokens, TaskResult, TaskState
 from schema.messages.vote import Explanation
 from schema.story import append_event, move
-from schema.tables import dead_letters, decisions, model_calls, task_steps, tasks
-from schema.texts import get_text, put_text
+from schema.tables import dead_letters, decisions, task_steps, tasks
+from schema.texts import get_texts, put_text
 
 
 class Verdicts:
@@ -82,18 +84,20 @@ async def _show(connection: AsyncConnection, question: EscalateInput) -> None:
     task_id = question.ref.task_id
     spent = await connection.scalar(select(tasks.c.spent_micro_usd).where(tasks.c.task_id == task_id))
     shown = question.shown.model_copy(update={"reason": question.question})
-    result = await _result(connection, shown, spent or 0)
+    result = await _result(connection, shown, spent or 0, await read_calls(connection, task_id))
     reference = await put_text(connection, question.ref.tenant, result.model_dump_json())
     await connection.execute(update(tasks).where(tasks.c.task_id == task_id).values(result=reference))
 
 
 async def _end(connection: AsyncConnection, finish: FinishInput, row: Any) -> list[AuditRecord]:
     """The result, the state, what was left open, and the events that tell it; what the audit log is to be told."""
-    result = await _result(connection, finish, row.spent_micro_usd)
+    calls = await read_calls(connection, finish.task_id)
+    result = await _result(connection, finish, row.spent_micro_usd, calls)
     records = [fix_record(finish.task_id, fix) for fix in result.fixes]
     follow_ups, created = await follow_up(connection, row, finish.state, result)
     result = result.model_copy(update={"follow_ups": follow_ups})
     reference = await put_text(connection, finish.tenant, result.model_dump_json())
+    await write_outcomes(connection, row, finish.state, calls)
     await connection.execute(
         update(tasks)
         .where(tasks.c.task_id == finish.task_id)
@@ -117,15 +121,13 @@ async def _end(connection: AsyncConnection, finish: FinishInput, row: Any) -> li
     return [*records, *created]
 
 
-async def _result(connection: AsyncConnection, finish: FinishInput, micro_usd: int) -> TaskResult:
-    async def text(digest: str | None) -> str | None:
-        return None if digest is None else await get_text(connection, finish.tenant, digest)
-
-    candidate, report, explanation = [
-        await text(digest) for digest in (finish.candidate, finish.report, finish.explanation)
-    ]
+async def _result(
+    connection: AsyncConnection, finish: FinishInput, micro_usd: int, calls: Sequence[StepCalls]
+) -> TaskResult:
+    candidate, report, explanation = await get_texts(
+        connection, finish.tenant, finish.candidate, finish.report, finish.explanation
+    )
     run = SandboxRun.model_validate_json(report) if report is not None else None
-    tokens, prompts, priced = await _calls(connection, finish.task_id)
     return TaskResult(
         task_id=finish.task_id,
         state=finish.state,
@@ -135,31 +137,17 @@ async def _result(connection: AsyncConnection, finish: FinishInput, micro_usd: i
         findings=run.findings if run else (),
         fixes=await fix_views(connection, finish.tenant, finish.fixes),
         consensus=Explanation.model_validate_json(explanation) if explanation is not None else None,
-        prompts=prompts,
-        tokens=tokens,
-        micro_usd=micro_usd if priced else None,
+        # The version that each role was asked with.
+        prompts={each.role: each.version for each in calls},
+        tokens=_by_role(calls),
+        micro_usd=micro_usd if all(each.priced for each in calls) else None,
         isolation=run.isolation if run else None,
     )
 
 
-async def _calls(connection: AsyncConnection, task_id: UUID) -> tuple[dict[str, RoleTokens], dict[str, str], bool]:
-    """Tokens by role, the prompt version each role was asked with, and whether every call had a price."""
-    estimate = case((model_calls.c.state == "uncertain", model_calls.c.reserved_tokens))
-    rows = await connection.execute(
-        select(
-            model_calls.c.role,
-            # What nobody knows was charged at its estimate.
-            func.sum(func.coalesce(estimate, model_calls.c.input_tokens, 0)).cast(BigInteger).label("input"),
-            func.coalesce(func.sum(model_calls.c.output_tokens), 0).label("output"),
-            func.max(model_calls.c.prompt_version).label("version"),
-            func.bool_and((model_calls.c.state != "settled") | model_calls.c.micro_usd.is_not(None)).label("priced"),
-        )
-        .where(model_calls.c.task_id == task_id)
-        .group_by(model_calls.c.role)
-    )
-    tokens, prompts, priced = {}, {}, True
-    for row in rows:
-        tokens[row.role] = RoleTokens(input=row.input, output=row.output)
-        prompts[row.role] = row.version
-        priced = priced and row.priced
-    return tokens, prompts, priced
+def _by_role(calls: Sequence[StepCalls]) -> dict[str, RoleTokens]:
+    tokens: dict[str, RoleTokens] = {}
+    for each in calls:
+        before = tokens.get(each.role, RoleTokens(input=0, output=0))
+        tokens[each.role] = RoleTokens(input=before.input + each.input, output=before.output + each.output)
+    return tokens

@@ -12,6 +12,7 @@ from gateway.negotiation import JSON, wanted
 from gateway.operations import answer
 from gateway.problems import NO_VOTE, RETRY_SECONDS, TASK_NOT_FINAL, Problem, not_found
 from gateway.services import Call
+from gateway.task_views import is_task
 from schema.messages.task import TaskState
 from schema.messages.vote import Explanation, LateBallot
 from schema.tables import ballots, task_steps, tasks
@@ -35,9 +36,7 @@ async def _read(call: Call) -> Explanation:
     """The explanation, with the ballots that came after it was made."""
     async with call.services.database.tenant(call.tenant) as connection:
         found = await connection.execute(
-            select(tasks.c.state, tasks.c.reason, tasks.c.result).where(
-                tasks.c.task_id == call.task_id, tasks.c.tenant == call.tenant
-            )
+            select(tasks.c.state, tasks.c.reason, tasks.c.result).where(is_task(call.tenant, call.task_id))
         )
         row = found.one_or_none()
         if row is None:

@@ -14,7 +14,7 @@ from gateway.operations import answer
 from gateway.problems import ALREADY_DECIDED, TASK_FINAL, TASK_NOT_ESCALATED, Problem, not_found
 from gateway.services import Call
 from gateway.submission import REPEATED
-from gateway.task_views import read_task
+from gateway.task_views import is_task, read_task
 from schema import engine
 from schema.audit import payload_digest
 from schema.messages.base import Message
@@ -74,9 +74,7 @@ async def decide_task(call: Call) -> Response:
 
 
 async def _lock(connection: AsyncConnection, call: Call) -> Row[Any]:
-    found = await connection.execute(
-        select(tasks.c.state).where(tasks.c.task_id == call.task_id, tasks.c.tenant == call.tenant).with_for_update()
-    )
+    found = await connection.execute(select(tasks.c.state).where(is_task(call.tenant, call.task_id)).with_for_update())
     row = found.one_or_none()
     if row is None:
         raise not_found("task")

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from gateway.feed import Follower
 from gateway.problems import is_database_failure, not_found
 from gateway.services import Call
+from gateway.task_views import is_task
 from gateway.values import read_sequence
 from schema.messages.base import Message
 from schema.messages.task import TaskEvent, TaskState
@@ -107,9 +108,7 @@ async def _read_batch(call: Call, task_id: UUID, after: int) -> _Batch:
     async with call.services.database.tenant(call.tenant) as connection:
         # The state first: what is told between the two reads is then at worst read once more, never missed.
         found = await connection.execute(
-            select(tasks.c.state, tasks.c.event_sequence).where(
-                tasks.c.task_id == task_id, tasks.c.tenant == call.tenant
-            )
+            select(tasks.c.state, tasks.c.event_sequence).where(is_task(call.tenant, task_id))
         )
         row = found.one_or_none()
         if row is None:

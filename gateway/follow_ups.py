@@ -15,7 +15,7 @@ from gateway.idempotency import claim_key
 from gateway.problems import BUDGET_EXHAUSTED, RETRY_SECONDS, TASK_NOT_FINAL, Problem, invalid, not_found
 from gateway.services import Call
 from gateway.submission import REPEATED, start, write_task
-from gateway.task_views import read_task
+from gateway.task_views import is_task, read_task
 from schema.audit import payload_digest
 from schema.messages.base import Message
 from schema.messages.candidate import CandidateSpec, spec_of
@@ -59,9 +59,7 @@ async def submit_follow_up(call: Call) -> Response:
 
 async def _lock(connection: AsyncConnection, call: Call) -> Row[Any]:
     """The parent, locked, so that what is left of its budget is given once."""
-    found = await connection.execute(
-        select(tasks).where(tasks.c.task_id == call.task_id, tasks.c.tenant == call.tenant).with_for_update()
-    )
+    found = await connection.execute(select(tasks).where(is_task(call.tenant, call.task_id)).with_for_update())
     row = found.one_or_none()
     if row is None:
         raise not_found("task")

@@ -4,13 +4,14 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import ColumnElement, Row, Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.problems import not_found
 from gateway.services import Call
 from schema.engine import task_workflow_id
 from schema.messages.task import StepView, TaskState, TaskView
+from schema.proposals import LEARNING
 from schema.settings import Settings
 from schema.tables import task_steps, tasks
 
@@ -38,6 +39,11 @@ def select_tasks() -> Select[Any]:
     return select(*_COLUMNS)
 
 
+def is_task(tenant: str, task_id: UUID) -> ColumnElement[bool]:
+    """The row of a task that clients know of: a proposal's own, which pays for its evaluation, is none."""
+    return and_(tasks.c.task_id == task_id, tasks.c.tenant == tenant, tasks.c.kind != LEARNING)
+
+
 def view_of(row: Row[Any], settings: Settings, progress: tuple[StepView, ...] = ()) -> TaskView:
     """A task's view from its row."""
     return TaskView(
@@ -58,7 +64,7 @@ def view_of(row: Row[Any], settings: Settings, progress: tuple[StepView, ...] = 
 
 async def read_task(connection: AsyncConnection, call: Call, task_id: UUID) -> TaskView:
     """A task with its progress; 404 where the tenant has no such task."""
-    found = await connection.execute(select_tasks().where(tasks.c.task_id == task_id, tasks.c.tenant == call.tenant))
+    found = await connection.execute(select_tasks().where(is_task(call.tenant, task_id)))
     row = found.one_or_none()
     if row is None:
         raise not_found("task")
@@ -68,9 +74,7 @@ async def read_task(connection: AsyncConnection, call: Call, task_id: UUID) -> T
 async def find_submitter(call: Call) -> str:
     """Who submitted the task that the path names; 404 where the tenant has no such task."""
     async with call.services.database.tenant(call.tenant) as connection:
-        found = await connection.execute(
-            select(tasks.c.submitted_by).where(tasks.c.task_id == call.task_id, tasks.c.tenant == call.tenant)
-        )
+        found = await connection.execute(select(tasks.c.submitted_by).where(is_task(call.tenant, call.task_id)))
         submitter = found.scalar_one_or_none()
     if submitter is None:
         raise not_found("task")

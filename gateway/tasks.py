@@ -11,9 +11,10 @@ from starlette.responses import Response
 from gateway.operations import answer
 from gateway.problems import RETRY_SECONDS, TASK_NOT_FINAL, Problem, invalid, not_found
 from gateway.services import Call
-from gateway.task_views import read_task, select_tasks, view_of
+from gateway.task_views import is_task, read_task, select_tasks, view_of
 from schema.messages.base import Message
 from schema.messages.task import TaskResult, TaskState, TaskView
+from schema.proposals import LEARNING
 from schema.tables import tasks
 from schema.texts import get_text
 
@@ -36,7 +37,7 @@ class TaskPage(Message):
 async def list_tasks(call: Call) -> Response:
     """The tenant's tasks, newest first."""
     query = call.query(TaskQuery)
-    wanted = select_tasks().where(tasks.c.tenant == call.tenant)
+    wanted = select_tasks().where(tasks.c.tenant == call.tenant, tasks.c.kind != LEARNING)
     if query.state is not None:
         wanted = wanted.where(tasks.c.state == query.state.value)
     async with call.services.database.tenant(call.tenant) as connection:
@@ -63,9 +64,7 @@ async def read_result(call: Call) -> str:
     """The JSON text of a `TaskResult`, as the worker stored it."""
     async with call.services.database.tenant(call.tenant) as connection:
         found = await connection.execute(
-            select(tasks.c.state, tasks.c.reason, tasks.c.result).where(
-                tasks.c.task_id == call.task_id, tasks.c.tenant == call.tenant
-            )
+            select(tasks.c.state, tasks.c.reason, tasks.c.result).where(is_task(call.tenant, call.task_id))
         )
         row = found.one_or_none()
         if row is None:
@@ -86,9 +85,7 @@ def _refuse_unfinished(state: TaskState) -> NoReturn:
 
 async def _arrival(connection: AsyncConnection, call: Call, cursor: UUID) -> int:
     # A cursor is the id of a task of the tenant: the order of arrival would tell how busy others are.
-    found = await connection.execute(
-        select(tasks.c.arrival).where(tasks.c.task_id == cursor, tasks.c.tenant == call.tenant)
-    )
+    found = await connection.execute(select(tasks.c.arrival).where(is_task(call.tenant, cursor)))
     arrival = found.scalar_one_or_none()
     if arrival is None:
         raise invalid([("cursor", "must be the next_cursor of another page")])

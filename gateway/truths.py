@@ -10,7 +10,7 @@ from gateway.audit import record_act
 from gateway.operations import answer
 from gateway.problems import TASK_NOT_FINAL, Problem, not_found
 from gateway.services import Call
-from gateway.task_views import read_task
+from gateway.task_views import is_task, read_task
 from schema.audit import payload_digest
 from schema.messages.base import Message
 from schema.messages.task import TaskState, Text
@@ -37,10 +37,10 @@ class TruthRequest(Message):
 async def tell_truth(call: Call) -> Response:
     """Record it; the last word of each source stands, so that it can be said again and taken back."""
     request = call.body(TruthRequest)
-    mine = (tasks.c.task_id == call.task_id, tasks.c.tenant == call.tenant)
+    mine = is_task(call.tenant, call.task_id)
     async with call.services.database.tenant(call.tenant) as connection:
         # Behind the task's lock, as what people decide on it.
-        state = await connection.scalar(select(tasks.c.state).where(*mine).with_for_update())
+        state = await connection.scalar(select(tasks.c.state).where(mine).with_for_update())
         if state is None:
             raise not_found("task")
         if not TaskState(state).final:

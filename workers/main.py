@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError
@@ -99,7 +100,7 @@ async def _serve(name: str, kind: Kind, parts: Parts, client: Client, settings: 
         log.info("worker runs", kind=name, queue=kind.queue)
         if kind.queue == SUPERVISOR_QUEUE:
             every = timedelta(seconds=settings.reconcile_seconds)
-            await _until_ready(lambda: provision(client, reconcile_every=every), "Temporal's set-up", stop)
+            await _until_ready(lambda: provision(client, parts.database, reconcile_every=every), "the set-up", stop)
         await stop.wait()
 
 
@@ -109,7 +110,7 @@ async def _until_ready(start: Callable[[], Awaitable[None]], what: str, stop: as
         try:
             await start()
             return True
-        except (GoldenError, RPCError) as error:
+        except (GoldenError, RPCError, SQLAlchemyError) as error:
             log.warning("waiting", what=what, error=str(error))
         await _pause(stop)
     return False

@@ -1,4 +1,4 @@
-"""What has to exist in Temporal before work begins. Idempotent: every supervisor does it at its start."""
+"""What has to exist before work begins: in Temporal, and of prompts. Idempotent: every supervisor sees to it first."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -17,6 +17,8 @@ from temporalio.client import (
     ScheduleSpec,
 )
 
+from activities.prompt_store import install_bases
+from schema.database import Database
 from schema.engine import SEARCH_ATTRIBUTES, SUPERVISOR_QUEUE
 from workflows.reconcile import Reconcile
 
@@ -25,9 +27,14 @@ log = structlog.get_logger()
 RECONCILE_SCHEDULE = "reconcile"
 
 
-async def provision(client: Client, *, reconcile_every: timedelta) -> None:
-    """Create the search attributes and the Schedule of `Reconcile` where they are missing."""
+async def provision(client: Client, database: Database, *, reconcile_every: timedelta) -> None:
+    """Create the search attributes, this release's base prompts and the Schedule of `Reconcile` where they are missing.
+
+    Raises:
+        RPCError, SQLAlchemyError: Temporal or the database is not ready yet.
+    """
     await _search_attributes(client)
+    await install_bases(database)
     await _reconcile_schedule(client, reconcile_every)
 
 
