@@ -46,7 +46,7 @@ class ReconcileActivities:
     @activity.defn(name="reconcile")
     async def reconcile(self) -> ReconcileResult:
         """Start what was accepted and has no workflow, close what has lost its workflow, repeat lost wake-ups."""
-        from activities.open_tasks import open_tasks, unheard_letters, unsettled_updates
+        from activities.open_tasks import open_tasks, unheard_letters
 
         counts = {"started": 0, "closed": 0, "cancelled": 0, "woken": 0, "skipped": 0}
         async for row in open_tasks(self._database, older_than_seconds=GRACE_SECONDS):
@@ -57,12 +57,21 @@ class ReconcileActivities:
         async for letter in unheard_letters(self._database, older_than_seconds=GRACE_SECONDS):
             activity.heartbeat()
             counts["woken"] += await self._wake(letter.workflow_id, LETTER_DECIDED)
-        async for row in unsettled_updates(self._database, older_than_seconds=GRACE_SECONDS):
-            activity.heartbeat()
-            await start_approval(self._client, LearningApprovalInput(update_id=row.id, tenant=row.tenant))
-            if row.state in ("approved", "rejected"):
-                counts["woken"] += await self._wake(approval_workflow_id(row.id), APPROVAL_DECIDED)
+        counts["woken"] += await self._see_updates_through()
         return ReconcileResult(**counts)
+
+    async def _see_updates_through(self) -> int:
+        """Each proposal that is not at its end has a workflow; returns how many were told of something new."""
+        from activities.open_tasks import unclosed_updates, unsettled_updates
+
+        told = 0
+        for updates in (unsettled_updates, unclosed_updates):
+            async for row in updates(self._database, older_than_seconds=GRACE_SECONDS):
+                activity.heartbeat()
+                await start_approval(self._client, LearningApprovalInput(update_id=row.id, tenant=row.tenant))
+                if row.unheard:
+                    told += await self._wake(approval_workflow_id(row.id), APPROVAL_DECIDED)
+        return told
 
     async def _wake(self, workflow_id: str, name: str) -> bool:
         """Repeat the Signal of a decision; a workflow that is gone is its task's matter."""
