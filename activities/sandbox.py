@@ -68,7 +68,7 @@ class SandboxActivities:
             SandboxUnavailable: it is tried again without limit; that writes no events.
             TaskGone: the task is unknown.
         """
-        await self._store.spec(task.task_id, task.tenant)
+        await self._store.knows(task.task_id, task.tenant)
         await self._pool.ready()
 
     @activity.defn(name="run_in_sandbox")

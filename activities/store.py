@@ -72,6 +72,16 @@ class TaskStore:
             (body,) = await self._cache.texts(connection, tenant, reference)
             return self._cache.spec(tenant, reference, body or "")
 
+    async def knows(self, task_id: UUID, tenant: str) -> None:
+        """Returns where there is such a task, whatever it is about.
+
+        Raises:
+            TaskGone: the tenant has no such task.
+        """
+        async with self.database.tenant(tenant) as connection:
+            if await connection.scalar(_SPEC, {"of_task": task_id}) is None:
+                raise TaskGone("the task is unknown")
+
     async def texts(self, tenant: str, *digests: str | None) -> list[str | None]:
         """The texts behind references, in their order; None stays None."""
         known = self._cache.known(tenant, *digests)
