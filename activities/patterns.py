@@ -12,6 +12,9 @@ from schema.messages.steps import Role
 MAX_TASK_IDS = 50
 """Failing tasks that a pattern names, the newest."""
 
+FALSE_ACCEPT = "ballot/false-accept"
+FALSE_REJECT = "ballot/false-reject"
+
 _NEGLIGIBLE = 1e-18
 
 
@@ -73,7 +76,12 @@ class Window:
             failed = self._failed.setdefault(rule, {})
             failed[worked.spec] = max((worked.at, worked.task_id), failed.get(worked.spec, (worked.at, worked.task_id)))
 
-    def counted(self, since: Mapping[str, datetime]) -> dict[str, Counted]:
+    @property
+    def rules(self) -> Iterable[str]:
+        """Those that failed."""
+        return self._failed.keys()
+
+    def counted(self, since: Mapping[str, datetime | None]) -> dict[str, Counted]:
         """By rule, what came after the time that `since` names for it; all of it where it names none."""
         return {rule: self._count(rule, since.get(rule)) for rule in self._failed}
 
@@ -84,6 +92,16 @@ class Window:
             failed = [each for each in failed if each[0] > since]
             seen = sum(at > since for at in self._seen.values())
         return Counted(seen, len(failed), tuple(task_id for _, task_id in failed[:MAX_TASK_IDS]))
+
+
+def judged(rules: Sequence[str], ballot: str | None, truth: bool | None) -> list[str]:
+    """What failed in an outcome, as far as is known now: a truth that came later counts above how the task ended."""
+    if truth is None or ballot not in ("approve", "reject"):
+        return list(rules)
+    kept = [rule for rule in rules if rule not in (FALSE_ACCEPT, FALSE_REJECT)]
+    if (ballot == "approve") is truth:
+        return kept
+    return [*kept, FALSE_ACCEPT if ballot == "approve" else FALSE_REJECT]
 
 
 def find_patterns(groups: Mapping[Group, Mapping[str, Counted]], held: Thresholds) -> list[tuple[Group, Pattern]]:

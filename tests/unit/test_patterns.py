@@ -8,7 +8,17 @@ from uuid import UUID
 
 import pytest
 
-from activities.patterns import Counted, Group, Thresholds, Window, Worked, binomial_tail, find_patterns, q_values
+from activities.patterns import (
+    Counted,
+    Group,
+    Thresholds,
+    Window,
+    Worked,
+    binomial_tail,
+    find_patterns,
+    judged,
+    q_values,
+)
 from schema.messages.learning import Pattern
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -85,6 +95,22 @@ def test_what_came_before_the_last_answer_to_a_rule_does_not_count() -> None:
     counted = window.counted({"security/B602": START + timedelta(hours=16)})
     assert (counted["security/B602"].tasks, counted["security/B602"].failing) == (3, 3)
     assert (counted["lint/E711"].tasks, counted["lint/E711"].failing) == (20, 20)
+
+
+@pytest.mark.parametrize(
+    ("ballot", "truth", "rules"),
+    [
+        ("approve", None, ["ballot/false-reject", "x"]),
+        ("approve", True, ["x"]),
+        ("approve", False, ["x", "ballot/false-accept"]),
+        ("reject", True, ["x", "ballot/false-reject"]),
+        ("reject", False, ["x"]),
+        ("abstain", False, ["ballot/false-reject", "x"]),
+        (None, False, ["ballot/false-reject", "x"]),
+    ],
+)
+def test_a_truth_that_came_later_says_who_was_wrong(ballot: str | None, truth: bool | None, rules: list[str]) -> None:
+    assert judged(["ballot/false-reject", "x"], ballot, truth) == rules
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.2])
