@@ -3,11 +3,14 @@
 import json
 import re
 import secrets
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
 from activities.briefs import Brief, Material
+from activities.models import Question
+from activities.prompt_store import AskedPrompt
 from activities.questions import question_for
 from activities.routes import ModelTarget
 from schema.messages.sandbox import SandboxRun, TestOutcome
@@ -101,3 +104,29 @@ def test_a_model_hears_why_its_last_answer_was_not_accepted() -> None:
     brief = asked("developer", None, Material(spec()), "the answer is prose")
 
     assert brief.endswith("Your last answer was not accepted: the answer is prose. Answer again, correctly.")
+
+
+@pytest.mark.parametrize(("role", "evidence"), [("reviewer", EVIDENCE), ("developer", None), ("architect", None)])
+@pytest.mark.parametrize("files", [{}, {"work.py": "def double(number):\n    ...\n"}], ids=["free", "a draft"])
+def test_a_small_model_is_told_what_was_learned_before_its_brief_and_else_nothing_more(
+    role: Role, evidence: Evidence | None, files: dict[str, str]
+) -> None:
+    task = TaskSpec.model_validate_json(json.dumps(fields("A task", files=files)))
+    small = ModelTarget(model="openai:small", lean=True, drafts=True)
+
+    def told(prompt: AskedPrompt | None) -> Question:
+        ask = AskRoleInput(ref=REF, state=TaskState.VOTING, role=role, evidence=evidence)
+        return question_for(ask, Material(task, prompt=prompt), small, 1, None)
+
+    usual, learned = told(None), told(AskedPrompt("v", "base", ("Close every file.", "Open none twice.")))
+
+    assert told(AskedPrompt("v", "base")) == usual
+    block = "What earlier work of this kind has taught:\n- Close every file.\n- Open none twice."
+    assert learned == replace(usual, user=f"{block}\n\n{usual.user}")
+    assert usual.system == ""
+
+
+def test_of_many_guidelines_a_small_model_is_told_the_newest() -> None:
+    lean = AskedPrompt("v", "base", tuple(f"{number:02} {'x' * 297}" for number in range(30))).lean
+
+    assert [line[2:4] for line in lean.splitlines()[1:]] == ["26", "27", "28", "29"]
