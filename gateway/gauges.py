@@ -6,16 +6,20 @@ Every gateway shows the same numbers: take the maximum over gateways, not the su
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, get_args
 
 import structlog
-from prometheus_client import Gauge
+from prometheus_client import REGISTRY, Gauge
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 from sqlalchemy import Row, text
 
 from gateway.circuit_routes import read_circuits
 from schema.database import Database
 from schema.messages.circuit import CircuitState, CircuitView
+from schema.messages.learning import VOTERS
+from schema.messages.steps import Role
 from schema.messages.task import FINAL_STATES, TaskState
 
 EVERY_SECONDS = 5.0
@@ -37,7 +41,14 @@ _NUMBERS = text("""
     UNION ALL
     (SELECT 'account', tenant, limit_tokens, spent_tokens, held_tokens
        FROM accounts ORDER BY spent_tokens DESC, tenant LIMIT 100)
+    UNION ALL
+    SELECT CASE WHEN settled_at IS NULL THEN 'open' ELSE 'settled' END, role || ' ' || state, count(*), NULL, NULL
+      FROM learning_updates WHERE settled_at IS NULL OR kind = 'prompt' GROUP BY settled_at IS NULL, role, state
 """)
+
+ROLES = get_args(Role)
+OPEN_STATES = ("proposed", "waiting", "evaluating", "pending", "approved", "canary")
+SETTLED_STATES = ("rejected", "expired", "adopted", "rolled_back")
 
 Values = Mapping[tuple[str, ...], float]
 
@@ -60,11 +71,36 @@ class LabelledGauge:
         self._shown = set(values)
 
 
+class LabelledCounter(Collector):
+    """A counter of what is counted elsewhere: it shows exactly what it was last given."""
+
+    def __init__(self, name: str, documentation: str, *labels: str) -> None:
+        self._about = (name, documentation, labels)
+        self._values: Values = {}
+        REGISTRY.register(self)
+
+    def show(self, values: Values) -> None:
+        """Show these."""
+        self._values = values
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """What the registry asks for."""
+        name, documentation, labels = self._about
+        family = CounterMetricFamily(name, documentation, labels=labels)
+        for of, value in self._values.items():
+            family.add_metric(of, value)
+        yield family
+
+
 CIRCUITS = LabelledGauge("golden_circuit_state", "0 closed, 1 half-open, 2 open, 3 paused", "circuit")
 LETTERS = LabelledGauge("golden_dead_letters_open", "Dead letters that wait for a decision", "kind")
 OLDEST = Gauge("golden_dead_letters_oldest_seconds", "Since when the oldest open dead letter waits; 0 without one")
 TASKS = LabelledGauge("golden_active_tasks", "Tasks that have not ended", "state")
 TOKENS = LabelledGauge("golden_budget_tokens", "Tokens of a tenant's account: limit, spent, held", "tenant", "kind")
+APPROVALS = LabelledGauge("golden_approvals_open", "Proposals that are not settled", "role", "state")
+UPDATES = LabelledCounter(
+    "golden_prompt_updates_total", "Proposals for prompts, by what they came to", "role", "outcome"
+)
 READ_AT = Gauge("golden_fleet_read_timestamp_seconds", "When the fleet's gauges were last read, seconds since 1970")
 
 
@@ -116,4 +152,12 @@ def _show(rows: Sequence[Row[Any]], circuits: Sequence[CircuitView]) -> None:
             if tokens is not None
         }
     )
+    APPROVALS.show(_by_role(by_kind["open"], (*ROLES, VOTERS), OPEN_STATES))
+    UPDATES.show(_by_role(by_kind["settled"], ROLES, SETTLED_STATES))
     READ_AT.set(time.time())
+
+
+def _by_role(rows: Sequence[Row[Any]], roles: Sequence[str], states: Sequence[str]) -> Values:
+    """Counts of every role and state there can be; no other label."""
+    counted = {tuple(row.label.split()): row.one for row in rows}
+    return {(role, state): counted.get((role, state), 0) for role in roles for state in states}

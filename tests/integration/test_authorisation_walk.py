@@ -14,8 +14,10 @@ from gateway.authorisation import ROLES, Role
 from gateway.operations import Operation
 from gateway.routes import OPERATIONS, PUBLIC_OPERATIONS
 from schema.database import Database
+from schema.prompts import active_version
 from tests.support.approvals import pending
 from tests.support.http import SPEC, VOTE_SPEC, client, problem, set_task, submit, tenant_name
+from tests.support.learning import install_prompts
 from tests.support.letters import park
 from tests.support.paths import path_of
 
@@ -39,6 +41,11 @@ ALLOWED = {
     "GET /v1/policies/{tenant}": "aodpv",
     "PUT /v1/policies/{tenant}": "a",
     "GET /v1/governance/voters": "aodpv",
+    "GET /v1/governance/status": "aodpv",
+    "GET /v1/governance/stats": "aodpv",
+    "GET /v1/prompts/{role}": "aodpv",
+    "GET /v1/prompts/{role}/versions/{version_id}": "aodpv",
+    "POST /v1/prompts/{role}/rollback": "ao",
     "GET /v1/approvals": "aodp",
     "GET /v1/approvals/{approval_id}": "aodp",
     "POST /v1/approvals/{approval_id}/approve": "ap",
@@ -80,6 +87,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/approvals/{approval_id}/approve": {"reason": "because", "digest": "0" * 64},
     "POST /v1/approvals/{approval_id}/reject": {"reason": "because", "digest": "0" * 64},
     "POST /v1/proposals": {"kind": "weights"},
+    "POST /v1/prompts/{role}/rollback": {"version": str(uuid4()), "reason": "because"},
     # Refused as late as anything can be, since there is no worker that would run it.
     "POST /v1/sandbox/executions": {"command": ["true"], "image": "none-such"},
     "POST /v1/tokens": {"sub": "somebody", "role": "viewer", "ttl": "1m"},
@@ -119,6 +127,15 @@ async def ask(
     return response
 
 
+async def prompt_version(database: Database) -> UUID:
+    """The platform's version of the developer's prompt."""
+    await install_prompts(database)
+    async with database.service() as connection:
+        found = await active_version(connection, "*", "developer")
+    assert found is not None
+    return found
+
+
 def test_the_table_here_has_every_route() -> None:
     assert set(ALLOWED) == {name(each) for each in OPERATIONS}
 
@@ -137,6 +154,7 @@ async def test_a_role_is_let_in_where_the_design_says_and_nowhere_else(
     ids = {
         "letter_id": await park(database, task),
         "approval_id": (await pending(database, tenant, proposer="bob")).update_id,
+        "version_id": await prompt_version(database),
     }
     async with client(gateway_url, token(role, tenant, "ann")) as http:
         response = await ask(http, operation, task["task_id"], tenant, **ids)

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import insert, update
+from sqlalchemy import insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from uuid_utils.compat import uuid7
 
@@ -19,6 +19,7 @@ from schema.settings import Settings
 from schema.tables import accounts, circuits, dead_letters, tasks
 from tests.integration.conftest import running_gateway
 from tests.support.http import tenant_name
+from tests.support.learning import ROLES, pending_update
 from tests.support.parts import free_port
 
 
@@ -109,6 +110,26 @@ async def test_tasks_are_counted_until_they_end(gauges: FleetGauges, database: D
 
     before = counts[0] or 0
     assert counts == [before, before + 1, before]
+
+
+async def test_proposals_are_counted_while_they_are_open_and_by_what_they_came_to(
+    gauges: FleetGauges, database: Database
+) -> None:
+    async def counted() -> list[float]:
+        await gauges.read()
+        opened = sample("approvals_open", role="tester", state="pending")
+        settled = sample("prompt_updates_total", role="tester", outcome="rejected")
+        return [opened or 0, settled or 0]
+
+    before = await counted()
+    update_id = await pending_update(database, tenant_name(), "tester")
+    pending = await counted()
+    reject = text("SELECT reject_prompt_update(:id, 'bob', 'no')")
+    async with database.service() as connection:
+        await connection.execute(reject, {"id": update_id})
+
+    assert [pending, await counted()] == [[before[0] + 1, before[1]], [before[0], before[1] + 1]]
+    assert labels_of("approvals_open", "role") == {"voters", *ROLES}
 
 
 class TestBudgets:

@@ -135,7 +135,7 @@ async def test_the_limits_are_shown_as_they_are_at_a_time_with_what_waits(
         stats = (await http.get("/v1/governance/stats")).json()["items"]
 
     def of(status: dict[str, Any]) -> dict[str, Any]:
-        return {each["role"]: each for each in status["items"]}["security"]
+        return dict(next(each for each in status["items"] if each["role"] == "security"))
 
     assert [len(each["items"]) for each in (now, then)] == [5, 5]
     assert (of(now)["allowed"], of(now)["used_today"], of(now)["waiting"]) == (False, 1, 1)
