@@ -69,8 +69,22 @@ def _sandbox(parts: Parts) -> Sequence[Callable[..., Any]]:
 
 
 def _supervisor(parts: Parts) -> Sequence[Callable[..., Any]]:
-    learning = parts.learning
-    return (parts.reconcile.reconcile, learning.open_update, learning.remind_update, learning.settle_update)
+    learning, prompts = parts.learning, parts.prompts
+    return (
+        parts.reconcile.reconcile,
+        learning.open_update,
+        learning.remind_update,
+        learning.settle_update,
+        prompts.look_update,
+        prompts.word_update,
+        prompts.admit_update,
+        prompts.judge_update,
+        prompts.escalate_update,
+        prompts.close_update,
+        parts.canaries.watch_canary,
+        # What a wording waits for is waited for here.
+        parts.llm.await_turn,
+    )
 
 
 KINDS: dict[str, Kind] = {

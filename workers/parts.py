@@ -8,6 +8,7 @@ from temporalio.client import Client
 
 from activities.accounts import Accounts
 from activities.admission import AdmissionActivities
+from activities.canary import CanaryActivities
 from activities.circuit import Rules
 from activities.circuits import Circuits
 from activities.dispatch import Dispatcher
@@ -15,12 +16,14 @@ from activities.docker_pool import DockerSandboxPool
 from activities.escalations import EscalationActivities
 from activities.evaluation import EvaluationActivities
 from activities.given import GivenActivities
+from activities.guideline_checks import check_guideline
 from activities.learning import LearningActivities
 from activities.ledger import Ledger
 from activities.llm import LlmActivities
 from activities.mending import MendingActivities
 from activities.models import Models
 from activities.parking import ParkingActivities
+from activities.prompt_updates import PromptUpdateActivities
 from activities.reconcile import ReconcileActivities
 from activities.records import RecordActivities
 from activities.routes import read_routes
@@ -52,6 +55,8 @@ class Parts:
     reconcile: ReconcileActivities
     learning: LearningActivities
     evaluation: EvaluationActivities
+    prompts: PromptUpdateActivities
+    canaries: CanaryActivities
 
 
 def compose(settings: Settings, client: Client) -> Parts:
@@ -103,4 +108,6 @@ def compose(settings: Settings, client: Client) -> Parts:
             min_tasks=settings.evaluation_min_tasks,
             margin=settings.evaluation_margin,
         ),
+        prompts=PromptUpdateActivities(accounts, settings, check_guideline),
+        canaries=CanaryActivities(database, settings),
     )
