@@ -23,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.prompt_updates import PromptUpdateActivities
     from schema.engine import ORCHESTRATOR_QUEUE
     from schema.messages.evaluation import EvaluationInput
-    from schema.messages.learning import EvaluationReport, LearningApprovalInput, UpdateStanding
+    from schema.messages.learning import LearningApprovalInput, UpdateStanding
     from schema.messages.prompt_updates import WordUpdateInput
     from schema.messages.steps import AgentTaskInput, AskRoleInput
     from schema.messages.task import TaskState
@@ -31,6 +31,7 @@ with workflow.unsafe.imports_passed_through():
 from workflows.asking import Wakes
 from workflows.kinds import MODEL, RECORD
 from workflows.parking import Steps, never
+from workflows.prompt_evaluation import PromptEvaluation
 from workflows.steps import StepFailed, durable_step, woken
 
 WORDINGS = 3
@@ -171,7 +172,7 @@ class PromptUpdate:
         while True:
             try:
                 await workflow.execute_child_workflow(
-                    "PromptEvaluation",
+                    PromptEvaluation.run,
                     evaluation,
                     id=f"evaluation/{evaluation.update_id}/{evaluation.number}",
                     task_queue=ORCHESTRATOR_QUEUE,
@@ -179,7 +180,6 @@ class PromptUpdate:
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     search_attributes=workflow.info().typed_search_attributes,
                     static_summary="a proposed prompt, tried on past tasks",
-                    result_type=EvaluationReport,
                 )
                 return
             except WorkflowAlreadyStartedError:
