@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, StrictInt, StrictStr
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.guideline_checks import check_guideline
 from gateway.problems import NOT_FOUND, PROPOSAL_OPEN, TOO_MANY_PROPOSALS, Problem, invalid
 from gateway.services import Call
 from schema.characters import clean
@@ -46,30 +47,25 @@ class PromptChange:
     reason: str = ""
 
     @property
-    def field(self) -> str:
-        """The one that is given."""
-        return next(name for name in ("add", "change", "remove") if getattr(self, name) is not None)
-
-    @property
     def wanted(self) -> str | None:
         """The new words, on one line; none where a guideline is removed."""
         said = self.change.to if self.change is not None else self.add
         return None if said is None else said.strip()
 
 
-async def check_words(call: Call, change: PromptChange) -> None:
-    """422 for words that no prompt may be taught. With connections of its own: outside of every transaction."""
+async def check_change(call: Call, change: PromptChange) -> None:
+    """422 for what no prompt may be taught. With connections of its own: outside of every transaction."""
     words = change.wanted
-    if words is None:
-        return
-    faults = _form_faults(words)
-    if not faults:
-        from activities.guideline_checks import check_guideline
-
-        faults = list(await check_guideline(call.services.database, call.tenant, change.role, words, ()))
+    place = "change.to" if change.change is not None else "add"
+    faults = [] if words is None else _form_faults(words)
+    if not faults and words is not None:
+        async with call.services.database.tenant(call.tenant) as connection:
+            _, diff = await _read_change(connection, call.tenant, change)
+        faults = await check_guideline(
+            call.services.database, call.tenant, change.role, words, (), replaces=diff.before
+        )
     if faults:
-        place = "change.to" if change.change is not None else change.field
-        raise invalid([(place, str(fault)) for fault in faults])
+        raise invalid([(place, fault) for fault in faults])
 
 
 async def write_prompt_proposal(connection: AsyncConnection, call: Call, update_id: UUID, change: PromptChange) -> None:
@@ -78,14 +74,9 @@ async def write_prompt_proposal(connection: AsyncConnection, call: Call, update_
     Raises:
         Problem: 404 without a prompt, 409 where it or too many of the caller's wait already, 422 for what can't be.
     """
-    version = await active_version(connection, call.tenant, change.role)
-    if version is None:
-        raise Problem(NOT_FOUND, NO_PROMPT)
-    prompt = await read_prompt(connection, version)
-    diff = _diff_of(prompt, change)
-    await _require_room(connection, call, update_digest(
-        call.tenant, change.role, diff.op, diff.before, diff.after, version
-    ))  # fmt: skip
+    version, diff = await _read_change(connection, call.tenant, change)
+    digest = update_digest(call.tenant, change.role, diff.op, diff.before, diff.after, version)
+    await _require_room(connection, call, digest)
     settings = call.services.settings
     try:
         await write_proposal(
@@ -103,6 +94,14 @@ async def write_prompt_proposal(connection: AsyncConnection, call: Call, update_
         raise Problem(NOT_FOUND, str(error)) from error
 
 
+async def _read_change(connection: AsyncConnection, tenant: str, change: PromptChange) -> tuple[UUID, PromptDiff]:
+    """What is proposed, of the version that is active."""
+    version = await active_version(connection, tenant, change.role)
+    if version is None:
+        raise Problem(NOT_FOUND, NO_PROMPT)
+    return version, _diff_of(await read_prompt(connection, version), change)
+
+
 def _form_faults(words: str) -> list[str]:
     if not words:
         return ["must not be blank"]
@@ -116,7 +115,7 @@ def _form_faults(words: str) -> list[str]:
 def _diff_of(prompt: Prompt, change: PromptChange) -> PromptDiff:
     after = change.wanted
     texts = [each.text for each in prompt.guidelines]
-    if after in texts:
+    if after is not None and after in texts:
         field = "change.to" if change.change is not None else "add"
         raise invalid([(field, f"says what guideline {texts.index(after) + 1} says already")])
     if change.change is not None:

@@ -15,7 +15,7 @@ from gateway.audit import record_act
 from gateway.idempotency import claim_key, is_claimed
 from gateway.operations import answer
 from gateway.problems import NOTHING_TO_PROPOSE, PROPOSAL_OPEN, Problem
-from gateway.prompt_proposals import GuidelineChange, PromptChange, Which, check_words, write_prompt_proposal
+from gateway.prompt_proposals import GuidelineChange, PromptChange, Which, check_change, write_prompt_proposal
 from gateway.prompt_updates import require_person
 from gateway.services import Call
 from gateway.submission import REPEATED
@@ -83,7 +83,7 @@ async def propose(call: Call) -> Response:
     update_id, key, change = uuid7(), call.idempotency_key, request.prompt_change
     digest = payload_digest(request.model_dump(mode="json", exclude_unset=True))
     if change is not None and not (key is not None and await is_claimed(call, ROUTE, key)):
-        await check_words(call, change)
+        await check_change(call, change)
     async with call.services.database.tenant(call.tenant) as connection:
         first = None
         if key is not None:
