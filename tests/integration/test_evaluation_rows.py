@@ -19,6 +19,7 @@ from schema.messages.task import TaskState
 from schema.messages.vote import Evidence
 from schema.prompts import read_changed_prompt, read_prompt
 from schema.tables import accounts, learning_updates, tasks
+from schema.texts import digest_of
 from tests.support.http import tenant_name
 from tests.support.learning import START, approve, pending_update, row_of
 from tests.support.past import PLAN, chosen, evaluating, evaluation, past_task
@@ -86,7 +87,7 @@ async def test_voters_are_asked_about_what_was_voted_on_where_its_truth_is_known
     asked = await evaluating(database, tenant, "reviewer")
     (subject,) = await chosen(database, asked)
 
-    assert (subject.task_id, subject.good, subject.plan) == (known, False, PLAN)
+    assert (subject.task_id, subject.good, subject.plan) == (known, False, digest_of(PLAN))
     # Of the first candidate, which the result shows; the second, proven later, was not voted on.
     assert subject.evidence == Evidence(
         tests_passed=1, tests_failed=0, findings={"lint-1": "low"}, lines={"work.py": 2}

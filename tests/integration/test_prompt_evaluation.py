@@ -1,19 +1,43 @@
 """`PromptEvaluation` under skipped time: both versions, the same questions, and a slot that always goes back."""
 
-import pytest
-from temporalio.client import WorkflowFailureError
-from temporalio.testing import WorkflowEnvironment
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
+import pytest
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.failures import FailureInterceptor
+from activities.sandbox import SandboxActivities
+from activities.store import TaskStore
+from schema.database import Database
+from schema.engine import SANDBOX_QUEUE
 from schema.messages.learning import Verdict
 from schema.messages.steps import Role
+from schema.settings import Settings
 from tests.support.evaluation import DEVELOPER, PARENT, UPDATE, Evaluated, evaluated, evaluating
 from tests.support.histories import record
+from tests.support.http import tenant_name
+from tests.support.learning import row_of
+from tests.support.past import evaluating as seeking
+from tests.support.past import past_task
+from tests.support.played import PlayedPool
 from tests.support.processes import until
+from tests.support.prompt_updates import task_of
+from tests.support.provider import Script, files, running_provider
+from tests.support.specs import GOOD
 from tests.support.world import environment
+from workers.kinds import KINDS
+from workers.parts import compose
+from workflows.prompt_evaluation import PromptEvaluation
 
 __all__ = ["environment"]
 
 LONGEST_HISTORY = 100 * 1024
+OF_ITS_OWN = "evaluations-of-a-test"
+"""In the usual queue wait other tests' tasks."""
 
 
 @pytest.mark.parametrize(
@@ -131,3 +155,51 @@ async def test_a_short_evaluation_is_one_run(environment: WorkflowEnvironment) -
         assert (await handle.result()).verdict == "better"
         await record(environment.client, handle.id, "PromptEvaluation-better")
     assert world.asked[0].evidence is not None
+
+
+@asynccontextmanager
+async def worker_of(settings: Settings, client: Client) -> AsyncIterator[None]:
+    """What evaluates, with the parts of a worker; its sandbox is played."""
+    composed, pool = compose(settings, client), PlayedPool()
+    sandbox = SandboxActivities(TaskStore(composed.database), pool)
+    parts = replace(composed, sandbox=sandbox)
+    async with AsyncExitStack() as workers:
+        for kind, queue in ((KINDS["orchestrator"], OF_ITS_OWN), (KINDS["sandbox"], SANDBOX_QUEUE)):
+            worker = Worker(
+                client,
+                task_queue=queue,
+                workflows=kind.workflows,
+                activities=kind.activities(parts),
+                interceptors=[FailureInterceptor()],
+            )
+            await workers.enter_async_context(worker)
+        yield
+    await parts.evaluation._models.close()
+    await parts.circuits.flush()
+    await parts.database.close()
+
+
+@pytest.mark.parametrize("role", ["architect", "reviewer"])
+async def test_the_parts_of_a_worker_evaluate_a_proposal(
+    settings: Settings, database: Database, temporal_client: Client, role: Role
+) -> None:
+    tenant = tenant_name()
+    for number in range(4):
+        await past_task(database, tenant, f"task {number}", role, tests=number % 2 == 0)
+    wanted = await seeking(database, tenant, role)
+    async with running_provider() as provider:
+        provider.script("t", Script(developer=[files(work=GOOD)]))
+        of_test = settings.model_copy(update={"models": provider.models, "evaluation_tasks": 4})
+        async with worker_of(of_test, temporal_client):
+            report = await temporal_client.execute_workflow(
+                PromptEvaluation.run, wanted, id=f"evaluation/{wanted.update_id}/1", task_queue=OF_ITS_OWN
+            )
+    row, task = await row_of(database, wanted.update_id), await task_of(database, wanted.update_id)
+    # Who approves everything is right about what turned out well; a plan that is carried out well is a good one.
+    well = 2 if role == "reviewer" else 4
+    assert (report.pairs, report.old, report.new, report.verdict) == (4, well, well, "unclear")
+    assert report.tokens == task.spent_tokens > 0
+    assert row.evaluation == report.model_dump(mode="json")
+    assert (task.admitted, task.held_tokens) == (False, 0)
+    told = ["Look twice" in asked.prompt for asked in provider.asked if asked.role == role]
+    assert (told.count(True), told.count(False)) == (4, 4)

@@ -14,16 +14,17 @@ from activities.routes import ModelTarget
 from activities.store import TaskStore
 from schema.database import Database
 from schema.messages.evaluation import ChooseSubjectsInput, EvaluationInput, Subject
+from schema.messages.sandbox import SandboxRun
 from schema.messages.steps import AskRoleResult, Proof, Role
 from schema.messages.task import TaskResult, TaskSpec, TaskState
 from schema.messages.vote import VotePolicy
 from schema.tables import outcomes, task_steps, tasks, truths
-from schema.texts import canonical_json, digest_of, put_text
+from schema.texts import canonical_json, put_text
 from tests.support.learning import propose
 from tests.support.prompt_updates import named, updates
 from tests.support.specs import GOOD, spec
 
-PLAN = digest_of("plan")
+PLAN = canonical_json({"summary": "Write it.", "steps": ["write"]})
 
 
 def evaluation(database: Database, *, wanted: int = 20) -> EvaluationActivities:
@@ -84,11 +85,13 @@ async def _result(connection: AsyncConnection, tenant: str, task_id: UUID, state
 
 async def _steps(connection: AsyncConnection, tenant: str, task_id: UUID) -> None:
     """A plan, two candidates of which the first was voted on, and a try to mend it that was not kept."""
-    done: dict[str, Any] = {"plan": AskRoleResult(response=PLAN)}
+    done: dict[str, Any] = {"plan": AskRoleResult(response=await put_text(connection, tenant, PLAN))}
     for number, text in enumerate((GOOD, "worse\n"), 1):
         candidate = await put_text(connection, tenant, canonical_json({"files": {"work.py": text}}))
+        run = SandboxRun(exit_code=0, stdout=str(number), isolation="gvisor")
+        report = await put_text(connection, tenant, run.model_dump_json())
         done[f"prove/{number}"] = Proof(
-            candidate=candidate, report=digest_of(f"report {number}"), passed=True, tests_passed=number,
+            candidate=candidate, report=report, passed=True, tests_passed=number,
             tests_failed=0, isolation="gvisor", size_bytes=1, lines={"work.py": 2}, findings={"lint-1": "low"},
         )  # fmt: skip
     for step, result in done.items():
