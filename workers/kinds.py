@@ -9,6 +9,7 @@ from workers.parts import Parts
 from workflows.agent_task import AgentTask
 from workflows.consensus_round import ConsensusRound
 from workflows.learning_approval import LearningApproval
+from workflows.learning_scan import LearningScan
 from workflows.prompt_evaluation import PromptEvaluation
 from workflows.reconcile import Reconcile
 from workflows.sandbox_execution import SandboxExecution
@@ -72,6 +73,7 @@ def _supervisor(parts: Parts) -> Sequence[Callable[..., Any]]:
     learning, prompts = parts.learning, parts.prompts
     return (
         parts.reconcile.reconcile,
+        parts.scan.scan,
         learning.open_update,
         learning.remind_update,
         learning.settle_update,
@@ -91,7 +93,7 @@ KINDS: dict[str, Kind] = {
     "orchestrator": Kind(ORCHESTRATOR_QUEUE, (AgentTask, PromptEvaluation, SandboxExecution), _orchestrator, 50),
     "peer-hub": Kind(PEER_HUB_QUEUE, (ConsensusRound,), _peer_hub, 50),
     "sandbox": Kind(SANDBOX_QUEUE, (), _sandbox, None),
-    "supervisor": Kind(SUPERVISOR_QUEUE, (LearningApproval, Reconcile), _supervisor, 10),
+    "supervisor": Kind(SUPERVISOR_QUEUE, (LearningApproval, LearningScan, Reconcile), _supervisor, 10),
 }
 
 ALL = "all"

@@ -99,8 +99,7 @@ async def _serve(name: str, kind: Kind, parts: Parts, client: Client, settings: 
     async with worker:
         log.info("worker runs", kind=name, queue=kind.queue)
         if kind.queue == SUPERVISOR_QUEUE:
-            every = timedelta(seconds=settings.reconcile_seconds)
-            await _until_ready(lambda: provision(client, parts.database, reconcile_every=every), "the set-up", stop)
+            await _until_ready(lambda: provision(client, parts.database, settings), "the set-up", stop)
         await stop.wait()
 
 

@@ -28,6 +28,7 @@ from activities.reconcile import ReconcileActivities
 from activities.records import RecordActivities
 from activities.routes import read_routes
 from activities.sandbox import SandboxActivities
+from activities.scan import ScanActivities
 from activities.store import TaskStore
 from activities.verdicts import Verdicts
 from activities.votes import VoteActivities
@@ -53,6 +54,7 @@ class Parts:
     sandbox: SandboxActivities
     mending: MendingActivities
     reconcile: ReconcileActivities
+    scan: ScanActivities
     learning: LearningActivities
     evaluation: EvaluationActivities
     prompts: PromptUpdateActivities
@@ -93,6 +95,7 @@ def compose(settings: Settings, client: Client) -> Parts:
         sandbox=SandboxActivities(store, pool),
         mending=MendingActivities(store, pool),
         reconcile=ReconcileActivities(database, verdicts, client),
+        scan=ScanActivities(database, client, settings),
         learning=LearningActivities(
             database,
             default_policy(settings),

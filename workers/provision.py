@@ -15,27 +15,37 @@ from temporalio.client import (
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleSpec,
+    ScheduleState,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
 )
 
 from activities.prompt_store import install_bases
 from schema.database import Database
 from schema.engine import SEARCH_ATTRIBUTES, SUPERVISOR_QUEUE
+from schema.settings import Settings
+from workflows.learning_scan import LearningScan
 from workflows.reconcile import Reconcile
 
 log = structlog.get_logger()
 
 RECONCILE_SCHEDULE = "reconcile"
+SCAN_SCHEDULE = "learning-scan"
+
+BY_SETTING = "GOLDEN_LEARNING_SCAN is {}"
+"""The note on the Schedule of the scan."""
 
 
-async def provision(client: Client, database: Database, *, reconcile_every: timedelta) -> None:
-    """Create the search attributes, this release's base prompts and the Schedule of `Reconcile` where they are missing.
+async def provision(client: Client, database: Database, settings: Settings) -> None:
+    """Create the search attributes, this release's base prompts and the Schedules where they are missing.
 
     Raises:
         RPCError, SQLAlchemyError: Temporal or the database is not ready yet.
     """
     await _search_attributes(client)
     await install_bases(database)
-    await _reconcile_schedule(client, reconcile_every)
+    await _reconcile_schedule(client, timedelta(seconds=settings.reconcile_seconds))
+    await scan_schedule(client, settings)
 
 
 async def _search_attributes(client: Client) -> None:
@@ -74,3 +84,38 @@ async def _reconcile_schedule(client: Client, every: timedelta) -> None:
         await client.create_schedule(RECONCILE_SCHEDULE, schedule, trigger_immediately=True)
     except ScheduleAlreadyRunningError:
         return
+
+
+async def scan_schedule(client: Client, settings: Settings) -> None:
+    """The Schedule of `LearningScan`, as the settings have it; one that is there is changed only where it differs."""
+    every = timedelta(minutes=settings.learning_scan_minutes)
+    paused, note = settings.learning_scan == "paused", BY_SETTING.format(settings.learning_scan)
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow(
+            LearningScan.run,
+            id="learning-scan",
+            task_queue=SUPERVISOR_QUEUE,
+            execution_timeout=timedelta(hours=1),
+            static_summary="what fails too often, and who might learn from it",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+        state=ScheduleState(paused=paused, note=note),
+    )
+    try:
+        await client.create_schedule(SCAN_SCHEDULE, schedule)
+        return
+    except ScheduleAlreadyRunningError:
+        pass
+    handle = client.get_schedule_handle(SCAN_SCHEDULE)
+    there = (await handle.describe()).schedule
+    if there.state.paused == paused and [each.every for each in there.spec.intervals] == [every]:
+        return
+
+    def changed(found: ScheduleUpdateInput) -> ScheduleUpdate:
+        there = found.description.schedule
+        there.spec, there.state.paused, there.state.note = schedule.spec, paused, note
+        return ScheduleUpdate(there)
+
+    await handle.update(changed)
+    log.info("the scan's schedule was changed", paused=paused, minutes=settings.learning_scan_minutes)
