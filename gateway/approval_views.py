@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.canary import read_trial
 from schema.messages.base import Message, TextRef
 from schema.messages.learning import UpdateKind, UpdateState
 from schema.tables import learning_updates as updates
@@ -17,6 +18,21 @@ UNDECIDED = frozenset({"proposed", "waiting", "evaluating", "pending"})
 WEIGHTS_ON_YES = "votes that begin after it count with the new weights"
 
 _STANDINGS = text("SELECT * FROM governance_status WHERE tenant = :tenant")
+
+
+class Arm(Message):
+    """Tasks of a trial that have ended, and those of them to which the role did harm."""
+
+    done: int
+    failed: int
+
+
+class CanaryNumbers(Message):
+    """A trial under way: the tasks of the new version, on its share of the new tasks, and those of the old one."""
+
+    share: int
+    new: Arm
+    old: Arm
 
 
 class ApprovalView(Message):
@@ -32,6 +48,7 @@ class ApprovalView(Message):
         not_before: of one that waits, when the limits allow it at the earliest; `waits_for` says what for.
         escalated_at: since when it is overdue.
         approvals: of exactly this digest, so far; `quorum` are needed.
+        canary: what a trial under way has come to.
         on_yes: what happens when it is approved; none once it is decided.
     """
 
@@ -58,10 +75,11 @@ class ApprovalView(Message):
     canary_at: datetime | None = None
     approvals: int = 0
     quorum: int = 1
+    canary: CanaryNumbers | None = None
     on_yes: str | None = None
 
 
-_WORKED_OUT = {"approvals", "quorum", "on_yes"}
+_WORKED_OUT = {"approvals", "quorum", "canary", "on_yes"}
 
 
 def select_updates() -> Select[Any]:
@@ -77,7 +95,8 @@ async def views_of(connection: AsyncConnection, tenant: str, rows: Sequence[Row[
     standings: dict[str, Row[Any]] = {}
     if any(row.kind == "prompt" for row in rows):
         standings = {each.role: each for each in await connection.execute(_STANDINGS, {"tenant": tenant})}
-    return tuple(_view(row, standings) for row in rows)
+    trials = {row.id: await _canary(connection, row) for row in rows if row.state in ("approved", "canary")}
+    return tuple(_view(row, standings, trials.get(row.id)) for row in rows)
 
 
 async def read_view(connection: AsyncConnection, tenant: str, update_id: UUID) -> ApprovalView:
@@ -87,7 +106,17 @@ async def read_view(connection: AsyncConnection, tenant: str, update_id: UUID) -
     return view
 
 
-def _view(row: Row[Any], standings: Mapping[str, Row[Any]]) -> ApprovalView:
+async def _canary(connection: AsyncConnection, row: Row[Any]) -> CanaryNumbers | None:
+    trial = await read_trial(connection, row) if row.kind == "prompt" else None
+    if trial is None:
+        return None
+    seen = trial.seen
+    new, old = (seen.canary_done, seen.canary_failed), (seen.parent_done, seen.parent_failed)
+    arms = [Arm(done=done, failed=failed) for done, failed in (new, old)]
+    return CanaryNumbers(share=trial.share, new=arms[0], old=arms[1])
+
+
+def _view(row: Row[Any], standings: Mapping[str, Row[Any]], canary: CanaryNumbers | None) -> ApprovalView:
     told = {name: row._mapping[name] for name in ApprovalView.model_fields if name not in _WORKED_OUT}
     evidence = told["evidence"]
     told["evidence"] = evidence if isinstance(evidence, list) else [evidence]
@@ -96,7 +125,7 @@ def _view(row: Row[Any], standings: Mapping[str, Row[Any]]) -> ApprovalView:
         on_yes = WEIGHTS_ON_YES if row.state == "pending" else None
         return ApprovalView(**told, on_yes=on_yes)
     on_yes = _on_yes(row, standing) if row.state in UNDECIDED else None
-    return ApprovalView(**told, approvals=row.approvals, quorum=standing.quorum, on_yes=on_yes)
+    return ApprovalView(**told, approvals=row.approvals, quorum=standing.quorum, canary=canary, on_yes=on_yes)
 
 
 def _on_yes(row: Row[Any], standing: Row[Any]) -> str:

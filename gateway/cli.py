@@ -15,8 +15,11 @@ from gateway import (
     cli_budget,
     cli_circuits,
     cli_dead_letters,
+    cli_governance,
     cli_keys,
+    cli_learn,
     cli_policy,
+    cli_prompts,
     cli_tasks,
     cli_weights,
 )
@@ -88,7 +91,9 @@ app.add_typer(cli_dead_letters.app, name="dead-letters")
 app.add_typer(cli_budget.app, name="budget")
 app.add_typer(cli_policy.app, name="policy")
 app.add_typer(cli_approvals.app, name="approvals")
-app.add_typer(cli_approvals.learn, name="learn")
+app.add_typer(cli_learn.app, name="learn")
+app.add_typer(cli_prompts.app, name="prompts")
+app.add_typer(cli_governance.app, name="governance")
 stack_commands.register(app)
 
 

@@ -1,32 +1,37 @@
-"""`golden approvals` and `golden learn`: proposed changes to how agents work, and the people who decide on them."""
+"""`golden approvals`: proposed changes to how agents work, and the people who decide on them."""
 
 import json
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from rich.table import Table
 from uuid_utils.compat import uuid7
 
-from gateway.approvals import ApprovalPage, ApprovalView
+from gateway.approval_screen import STATE_STYLES, show_approval
+from gateway.approval_views import ApprovalView
+from gateway.approvals import ApprovalPage
 from gateway.cli_settings import read_settings
 from gateway.client import CliError, ExitCode, GatewayClient
 from gateway.terminal import console, line, plain, print_table, table_of, time_of
-from schema.messages.learning import WeightsDiff, WeightsEvidence
 
 ROUTE = "/v1/approvals"
-STATE_STYLES = {"pending": "bold magenta", "approved": "green", "adopted": "green", "rejected": "yellow"}
 
 
 class State(StrEnum):
     """Where a proposal is."""
 
+    PROPOSED = "proposed"
+    EVALUATING = "evaluating"
+    WAITING = "waiting"
     PENDING = "pending"
     APPROVED = "approved"
     REJECTED = "rejected"
     EXPIRED = "expired"
+    CANARY = "canary"
     ADOPTED = "adopted"
+    ROLLED_BACK = "rolled_back"
 
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The proposal's id.")]
@@ -38,7 +43,6 @@ Digest = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the HTTP API's JSON.")]
 
 app = typer.Typer(help="Proposed changes, and who approves them.", no_args_is_help=True)
-learn = typer.Typer(help="Propose how agents may get better. Others decide.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -48,20 +52,20 @@ def list_approvals(
     cursor: Annotated[str | None, typer.Option("--cursor", metavar="ID", help="Go on after this one.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List proposals, newest first."""
+    """List proposals, newest first: whose work they change, who proposed them, and what they wait for."""
     query = {name: value for name, value in {"state": state, "cursor": cursor}.items() if value is not None}
     page = GatewayClient(read_settings()).get(ROUTE, limit=limit, **query)
     if as_json:
         print(json.dumps(page))
         return
     told = ApprovalPage.model_validate_json(json.dumps(page))
-    table = table_of("proposal", "state", "changes", "by", "proposed", "expires")
-    table.columns[0].no_wrap = True
+    table = table_of("proposal", "state", "changes", "by", "age", "waits for", overflow="fold")
+    for column in table.columns[:5]:
+        column.no_wrap = True
     for each in told.items:
-        style = STATE_STYLES.get(each.state, "")
-        ends = time_of(each.expires_at) if each.state == "pending" else ""
-        row = (plain(each.role), plain(line(each.proposer)), time_of(each.proposed_at), ends)
-        table.add_row(str(each.id), plain(each.state, style), *row)
+        state_of = plain(each.state, STATE_STYLES.get(each.state, ""))
+        by = (plain(each.role), plain(line(each.proposer)), age_of(each.proposed_at))
+        table.add_row(str(each.id), state_of, *by, plain(line(_waits_for(each))))
     print_table(console(), table)
     if not told.items:
         console(stderr=True).print("there is none")
@@ -71,17 +75,17 @@ def list_approvals(
 
 @app.command("show")
 def show(approval: Id, as_json: Json = False) -> None:
-    """Show a proposal on one screen: what it changes, why, and what happens on yes."""
+    """Show a proposal on one screen: what it changes, why, how it did, and what happens on yes."""
     found = GatewayClient(read_settings()).get(_path(approval))
     if as_json:
         print(json.dumps(found))
     else:
-        _show(_view(found))
+        show_approval(console(), view_of(found))
 
 
 @app.command("approve")
 def approve(approval: Id, reason: Reason, digest: Digest = None, as_json: Json = False) -> None:
-    """Approve a proposal; it takes effect for the votes that begin after it."""
+    """Approve a proposal; new votes or a share of the new tasks go by it."""
     _decide(approval, "approve", reason, digest, as_json=as_json)
 
 
@@ -91,21 +95,34 @@ def reject(approval: Id, reason: Reason, digest: Digest = None, as_json: Json = 
     _decide(approval, "reject", reason, digest, as_json=as_json)
 
 
-@learn.command("weights")
-def weights(as_json: Json = False) -> None:
-    """Propose the weights that the voters' records speak for; somebody else approves them."""
-    found = GatewayClient(read_settings()).post_once("/v1/proposals", {"kind": "weights"}, str(uuid7()))
-    if as_json:
-        print(json.dumps(found))
-    else:
-        _show(_view(found))
+def view_of(found: Any) -> ApprovalView:
+    """A proposal as the API tells it."""
+    return ApprovalView.model_validate_json(json.dumps(found))
+
+
+def age_of(moment: datetime) -> str:
+    """How long ago a moment was, in its largest unit."""
+    minutes = max(0, int((datetime.now(UTC) - moment).total_seconds() // 60))
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"
+
+
+def _waits_for(view: ApprovalView) -> str:
+    if view.state == "pending":
+        so_far = f", {view.approvals} of {view.quorum}" if view.quorum > 1 else ""
+        overdue = ", overdue" if view.escalated_at is not None else ""
+        return f"people{so_far}{overdue}, until {time_of(view.expires_at)}" if view.expires_at else f"people{so_far}"
+    if view.state == "waiting":
+        return f"{view.waits_for or ''}{f', not before {time_of(view.not_before)}' if view.not_before else ''}"
+    return {"proposed": "words and its turn", "evaluating": "its evaluation", "canary": "its trial"}.get(view.state, "")
 
 
 def _decide(approval: str, act: str, reason: str, digest: str | None, *, as_json: bool) -> None:
     client = GatewayClient(read_settings())
     if digest is None:
-        view = _view(client.get(_path(approval)))
-        _show(view, to_stderr=as_json)
+        view = view_of(client.get(_path(approval)))
+        show_approval(console(stderr=as_json), view)
         if not console().is_terminal:
             raise CliError(f"--digest: say what was shown: --digest {view.digest}", ExitCode.USAGE)
         if not typer.confirm(f"{act} this?", err=True):
@@ -114,56 +131,16 @@ def _decide(approval: str, act: str, reason: str, digest: str | None, *, as_json
     found = client.post_once(f"{_path(approval)}/{act}", {"reason": reason, "digest": digest}, str(uuid7()))
     if as_json:
         print(json.dumps(found))
+        return
+    done = view_of(found)
+    if act == "approve" and done.state == "pending":
+        told = (
+            f"your approval counts, {done.approvals} of {done.quorum}; it is pending until the others came: {done.id}"
+        )
     else:
-        done = _view(found)
-        console().print(plain(f"{done.state} by {done.decided_by}: {done.id}"), soft_wrap=True)
-
-
-def _view(found: Any) -> ApprovalView:
-    return ApprovalView.model_validate_json(json.dumps(found))
+        told = f"{done.state} by {done.decided_by}: {done.id}"
+    console().print(plain(told), soft_wrap=True)
 
 
 def _path(approval: str) -> str:
     return f"{ROUTE}/{quote(approval, safe='')}"
-
-
-def _show(view: ApprovalView, *, to_stderr: bool = False) -> None:
-    screen = console(stderr=to_stderr)
-    screen.print(plain(f"proposal {view.id}", "bold"), soft_wrap=True)
-    told = {
-        "state": view.state,
-        "changes": f"the weights of the {view.role}" if view.kind == "weights" else f"the prompt of the {view.role}",
-        "proposed": f"{time_of(view.proposed_at)} by {view.proposer}",
-        "expires": time_of(view.expires_at) if view.state == "pending" else None,
-        "decided": f"{time_of(view.decided_at)} by {view.decided_by}" if view.decided_by else None,
-        "reason": view.reason,
-        "digest": view.digest,
-    }
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in told.items():
-        if value is not None:
-            table.add_row(name, plain(line(value)))
-    print_table(screen, table)
-    screen.print()
-    if view.kind == "weights":
-        print_table(screen, _weights_table(view))
-        screen.print()
-        screen.print("on yes: votes that begin after it count with the new weights", soft_wrap=True)
-
-
-def _weights_table(view: ApprovalView) -> Table:
-    diff = WeightsDiff.model_validate(view.diff)
-    records = {
-        record.voter: record for each in view.evidence for record in WeightsEvidence.model_validate(each).records
-    }
-    table = table_of("voter", "weight now", "weight then", "right", "of", "Brier")
-    for voter in sorted({*diff.before, *diff.after}):
-        record = records.get(voter)
-        known = ("", "", "") if record is None else (str(record.agreed), str(record.judged), _score(record.brier))
-        before, after = diff.before.get(voter, 0), diff.after.get(voter, 0)
-        table.add_row(plain(voter), f"{before / 100:.1f} %", f"{after / 100:.1f} %", *known)
-    return table
-
-
-def _score(brier: float | None) -> str:
-    return "" if brier is None else f"{brier:.3f}"
