@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from schema.characters import clean
+from schema.guidelines import LONGEST
 from schema.messages.base import WorkspacePath
 from schema.messages.steps import Asked
 from schema.messages.vote import Evidence, Voter
 
 MAX_FILE_CHARACTERS = 200_000
-MAX_GUIDELINE = 300
 
 
 def _check_place(place: str) -> str:
@@ -103,9 +103,7 @@ class GuidelineAnswer(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    guideline: Annotated[
-        Shown, Field(max_length=MAX_GUIDELINE), AfterValidator(_check_said), AfterValidator(_check_line)
-    ]
+    guideline: Annotated[Shown, Field(max_length=LONGEST), AfterValidator(_check_said), AfterValidator(_check_line)]
 
 
 def ballot_type(evidence: Evidence, *, lean: bool = False) -> type[BaseModel]:
