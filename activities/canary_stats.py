@@ -12,7 +12,7 @@ RISK_RATIOS = (1.25, 1.5, 2.0, 3.0, 5.0)
 """How much more often than its parent a harmful version might fail: the test weighs all of them alike."""
 
 KNOWN = 10
-"""So many of both must have ended before their shares are compared."""
+"""So many of a version's tasks must have ended before its share of failures counts."""
 
 LONGEST = 3
 """A trial goes on to so many times the tasks that it needs, where it looks worse and is not shown to be."""
@@ -115,9 +115,11 @@ def decide(seen: CanarySeen, rules: CanaryRules) -> tuple[CanaryOutcome | None, 
 
 
 def _looks_worse(seen: CanarySeen, margin: float) -> bool:
-    if min(seen.canary_done, seen.parent_done) < KNOWN:
+    if seen.canary_done < KNOWN:
         return False
-    return seen.canary_failed / seen.canary_done - seen.parent_failed / seen.parent_done > margin
+    # Where the canary has nearly all tasks no alarm can go off: it is held to a parent that never fails.
+    parent = seen.parent_failed / seen.parent_done if seen.parent_done >= KNOWN else 0.0
+    return seen.canary_failed / seen.canary_done - parent > margin
 
 
 def _mean_risk(ratio: float, share: float) -> float:

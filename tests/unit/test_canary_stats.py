@@ -1,5 +1,6 @@
 """The canary's test may be looked at after each task: it hardly cries without harm, and cries where there is some."""
 
+from dataclasses import replace
 from math import sqrt
 
 import pytest
@@ -69,13 +70,18 @@ def test_harm_that_begins_after_a_good_start_is_found() -> None:
         (seen((4, 20), (8, 80)), None),
         (seen((12, 60), (28, 240)), "undecided"),
         (seen((6, 60), (24, 240)), "adopted"),
-        # Of so few of the parent's nothing can be compared.
-        (seen((2, 20), (0, 9)), "adopted"),
+        # So few of the parent's count as none that fails.
+        (seen((2, 20), (9, 9)), None),
         (seen((0, 5), (0, 20), hours=168), "undecided"),
     ],
 )
 def test_a_trial_ends_by_what_is_known(trial: CanarySeen, outcome: CanaryOutcome | None) -> None:
     assert decide(trial, RULES)[0] == outcome
+
+
+@pytest.mark.parametrize(("failed", "outcome"), [(0, "adopted"), (3, "adopted"), (60, "undecided")])
+def test_where_all_tasks_are_the_canarys_many_failures_never_adopt_it(failed: int, outcome: CanaryOutcome) -> None:
+    assert decide(seen((failed, 60), (0, 0)), replace(RULES, share=1.0))[0] == outcome
 
 
 def test_a_decision_says_its_numbers() -> None:
