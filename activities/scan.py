@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 from activities.pattern_messages import messages_of
 from activities.patterns import Counted, Group, Thresholds, Window, Worked, find_patterns, judged
 from schema.engine import start_approval
-from schema.errors import SealBroken
+from schema.errors import KeyMissing, SealBroken
 from schema.messages.learning import LearningApprovalInput, Pattern, PromptDiff, PromptEvidence
 from schema.messages.scan import ScanResult
 from schema.prompts import MAX_GUIDELINES, active_version, read_prompt
@@ -195,7 +195,8 @@ class ScanActivities:
         version = await active_version(connection, group.tenant, group.role)
         try:
             prompt = None if version is None else await read_prompt(connection, version)
-        except SealBroken:
+        except (KeyMissing, SealBroken):
+            # One that can't be read must not be in the way of all others.
             log.error("a prompt can't be read", tenant=group.tenant, role=group.role)
             prompt = None
         full = prompt is None or len(prompt.guidelines) + row.additions >= MAX_GUIDELINES

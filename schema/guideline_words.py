@@ -56,7 +56,9 @@ def is_foreign(text: str) -> bool:
 
 def folded(text: str) -> str:
     """Without marks on letters, and without the apostrophes in words."""
-    bare = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
+    bare = text
+    if not text.isascii():
+        bare = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
     return re.sub(r"(?<=\w)['’‘](?=\w)", "", bare)
 
 
