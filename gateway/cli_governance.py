@@ -54,7 +54,8 @@ def stats(as_json: Json = False) -> None:
 def _moment(said: str) -> str:
     """A time, by the clock of whoever asks where it names none."""
     try:
-        return datetime.fromisoformat(said.strip()).astimezone().isoformat()
+        moment = datetime.fromisoformat(said.strip())
+        return (moment if moment.tzinfo else moment.astimezone()).isoformat()
     except (ValueError, OverflowError):
         raise CliError("--at: must be a time such as 2026-12-24T18:00:00Z", ExitCode.USAGE) from None
 
