@@ -1,6 +1,6 @@
 """How often the statistics of learning are wrong, by simulation with fixed seeds: the tables of its documentation.
 
-    python -m bench.learning_tables
+python -m bench.learning_tables
 """
 
 import random
