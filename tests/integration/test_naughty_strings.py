@@ -19,6 +19,7 @@ from gateway.terminal import clean
 from schema.database import Database
 from schema.tables import decisions
 from tests.support.http import SPEC, VOTE_SPEC, client, set_task, submit, tenant_name
+from tests.support.learning import install_prompts
 from tests.support.naughty import NAUGHTY
 from tests.support.paths import path_of
 from tests.support.share import share
@@ -72,7 +73,8 @@ FULL: dict[str, Any] = {
     "/v1/dead-letters/{letter_id}/discard": {"reason": "because"},
     "/v1/approvals/{approval_id}/approve": {"reason": "because", "digest": "0" * 64},
     "/v1/approvals/{approval_id}/reject": {"reason": "because", "digest": "0" * 64},
-    "/v1/proposals": {"kind": "weights"},
+    "/v1/proposals": {"role": "tester", "change": {"from": "Look.", "to": "Look twice."}, "reason": "because"},
+    "/v1/prompts/{role}/rollback": {"version": str(uuid4()), "reason": "because"},
     "/v1/budgets/{tenant}": {"limit_tokens": 5, "limit_micro_usd": None, "slots": 1},
     "/v1/tasks/{task_id}/top-up": {"tokens": 5, "micro_usd": 0},
     "/codec/decode": {"payloads": [{"metadata": {"encoding": "YQ=="}, "data": "YQ=="}]},
@@ -129,12 +131,15 @@ async def ask_all(http: httpx.AsyncClient, requests: Iterable[Request]) -> None:
     [each for each in OPERATIONS if each.takes is not None and not each.path.endswith("/discard")],
     ids=lambda each: each.path,
 )
-async def test_in_every_field_of_every_body(operation: Operation, gateway_url: str, token: Token) -> None:
+async def test_in_every_field_of_every_body(
+    operation: Operation, gateway_url: str, token: Token, database: Database
+) -> None:
     method, path = operation.method, operation.path
     assert path in FULL, "say what a full body of this route is"
+    await install_prompts(database)
     async with client(gateway_url, token("admin", tenant_name(), "ann")) as http:
         task = await submit(http)
-        url = path_of(path, uuid4(), task_id=task["task_id"], tenant=task["tenant"])
+        url = path_of(path, uuid4(), task_id=task["task_id"], tenant=task["tenant"], role="tester")
         # Each place has every fifth string, and each string every fifth place.
         bodies = [
             json.dumps(body).encode()
