@@ -8,6 +8,7 @@ import asyncio
 from typing import cast
 
 from temporalio import workflow
+from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.evaluation import EvaluationActivities, steps_prefix
@@ -65,18 +66,16 @@ class PromptEvaluation:
         pairs = await self._choose()
         if pairs.choice is None or not pairs.pairs:
             return await self._close(pairs)
-        goes_on = False
         try:
             await self._begin(pairs.choice)
             if self._end == "all":
                 await self._run_pairs(pairs.choice, pairs.pairs)
-            goes_on = self._end == "all" and pairs.left > 0
-        finally:
-            if not goes_on:
-                # A second cancel must not leave the slot taken.
-                await asyncio.shield(self._release())
-        if goes_on:
+        except (asyncio.CancelledError, FailureError):
+            await self._release()
+            raise
+        if self._end == "all" and pairs.left:
             workflow.continue_as_new(self._wanted.model_copy(update={"so_far": self._so_far}))
+        await self._release()
         return await self._record()
 
     async def _choose(self) -> Pairs:
@@ -97,7 +96,7 @@ class PromptEvaluation:
         if pairs.choice is None:
             self._end = "gone"
         if self._so_far is not None:
-            await asyncio.shield(self._release())
+            await self._release()
         return await self._record()
 
     async def _begin(self, choice: Choice) -> None:
@@ -128,9 +127,10 @@ class PromptEvaluation:
         tasks = [asyncio.create_task(tried(pair)) for pair in pairs]
         try:
             told = await asyncio.gather(*tasks)
-        finally:
+        except (asyncio.CancelledError, FailureError):
             # Nothing is under way any more when the slot goes back.
             await _end(tasks)
+            raise
         so_far = cast("EvaluationSoFar", self._so_far)
         runs = tuple(run for run in told if run is not None)
         self._so_far = so_far.model_copy(
@@ -159,8 +159,11 @@ class PromptEvaluation:
             raise
 
     async def _release(self) -> None:
-        await durable_step(
-            RECORD, EvaluationActivities.release_learning, self._task, step="release", summary="give the slot back"
+        """A cancel that comes now must not leave the slot taken."""
+        await asyncio.shield(
+            durable_step(
+                RECORD, EvaluationActivities.release_learning, self._task, step="release", summary="give the slot back"
+            )
         )
 
     async def _record(self) -> EvaluationReport:
