@@ -4,18 +4,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, insert, select, text
-from uuid_utils.compat import uuid7
+from sqlalchemy import insert, select, text
 
 from activities.canary import CanaryActivities
 from schema.database import Database
 from schema.learning_settings import LearningSettings
 from schema.messages.learning import LearningApprovalInput, UpdateStanding
-from schema.tables import ledger_entries, outcomes, prompt_moves, prompt_pointers, tasks, truths
+from schema.tables import prompt_moves, prompt_pointers, truths
 from tests.support.audit import acts_of
 from tests.support.http import tenant_name
 from tests.support.learning import approve, can_update, row_of
-from tests.support.prompt_updates import judged
+from tests.support.prompt_updates import end_tasks, judged
 
 
 class Trial:
@@ -25,41 +24,13 @@ class Trial:
         self.database = database
         self.wanted = wanted
         self.versions = {"canary": canary, "parent": parent}
-        self.at = datetime.now(UTC)
 
     async def look(self, **settings: Any) -> UpdateStanding:
         rules = LearningSettings(**{"canary_tasks": 5, **settings})
         return await CanaryActivities(self.database, rules).watch_canary(self.wanted)
 
-    async def end_tasks(
-        self,
-        *failures: bool | None,
-        of: str = "canary",
-        admitted: timedelta = timedelta(),
-        steps: int = 1,
-        ballot: str | None = None,
-        **task: Any,
-    ) -> list[UUID]:
-        """Tasks with this version end, one after the other. Of several steps the last one failed."""
-        tenant, version = self.wanted.tenant, self.versions[of]
-        rows: dict[Table, list[dict[str, Any]]] = {tasks: [], ledger_entries: [], outcomes: []}
-        for failed in failures:
-            self.at += timedelta(milliseconds=10)
-            task_id = UUID(str(uuid7()))
-            mine = {"task_id": task_id, "tenant": tenant}
-            told = {"title": "t", "spec": "0" * 64, "submitted_by": "ann", "budget_tokens": 1_000, "state": "accepted"}
-            rows[tasks].append({**mine, **told, "prompts": {"developer": str(version)}, **task})
-            rows[ledger_entries].append({**mine, "account": "tenant", "kind": "admit", "at": self.at + admitted})
-            outcome = {**mine, "epoch": 1, "role": "developer", "prompt_version": version, "model": "m"}
-            rows[outcomes] += [
-                {**outcome, "spec": "0" * 64, "at": self.at, "ballot": ballot, "step": f"develop/{step}",
-                 "failed": failed if step == steps else False}
-                for step in range(1, steps + 1)
-            ]  # fmt: skip
-        async with self.database.service() as connection:
-            for table, values in rows.items():
-                await connection.execute(insert(table), values)
-        return [row["task_id"] for row in rows[tasks]]
+    async def end_tasks(self, *failures: bool | None, of: str = "canary", **task: Any) -> list[UUID]:
+        return await end_tasks(self.database, self.wanted.tenant, self.versions[of], *failures, **task)
 
 
 async def begun(database: Database, ago: timedelta = timedelta()) -> Trial:

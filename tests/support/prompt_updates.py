@@ -1,10 +1,12 @@
 """Proposals of prompts as their workflow's activities see them, with reports and wordings that are said here."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import Table, insert, select, text, update
+from uuid_utils.compat import uuid7
 
 from activities.accounts import Accounts
 from activities.prompt_updates import PromptUpdateActivities
@@ -12,7 +14,7 @@ from schema.database import Database
 from schema.learning_settings import LearningSettings
 from schema.messages.learning import EvaluationReport, LearningApprovalInput, UpdateStanding, Verdict
 from schema.messages.steps import Role
-from schema.tables import learning_updates, tasks
+from schema.tables import learning_updates, ledger_entries, outcomes, tasks
 from tests.support.learning import propose
 
 
@@ -71,3 +73,38 @@ async def task_of(database: Database, update_id: UUID) -> Any:
     """The task that pays for a proposal."""
     async with database.service() as connection:
         return (await connection.execute(select(tasks).where(tasks.c.task_id == update_id))).one()
+
+
+async def end_tasks(
+    database: Database,
+    tenant: str,
+    version: UUID,
+    *failures: bool | None,
+    admitted: timedelta = timedelta(),
+    steps: int = 1,
+    ballot: str | None = None,
+    **task: Any,
+) -> list[UUID]:
+    """Tasks whose developer has this version end, one after the other, now. Of several steps the last one failed.
+
+    Args:
+        admitted: when they were admitted, beside when they end.
+    """
+    rows: dict[Table, list[dict[str, Any]]] = {tasks: [], ledger_entries: [], outcomes: []}
+    at = datetime.now(UTC)
+    for failed in failures:
+        at += timedelta(microseconds=1)
+        mine = {"task_id": UUID(str(uuid7())), "tenant": tenant}
+        told = {"title": "t", "spec": "0" * 64, "submitted_by": "ann", "budget_tokens": 1_000, "state": "accepted"}
+        rows[tasks].append({**mine, **told, "prompts": {"developer": str(version)}, **task})
+        rows[ledger_entries].append({**mine, "account": "tenant", "kind": "admit", "at": at + admitted})
+        outcome = {**mine, "epoch": 1, "role": "developer", "prompt_version": version, "model": "m"}
+        rows[outcomes] += [
+            {**outcome, "spec": "0" * 64, "at": at, "ballot": ballot, "step": f"develop/{step}",
+             "failed": failed if step == steps else False}
+            for step in range(1, steps + 1)
+        ]  # fmt: skip
+    async with database.service() as connection:
+        for table, values in rows.items():
+            await connection.execute(insert(table), values)
+    return [row["task_id"] for row in rows[tasks]]

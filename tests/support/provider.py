@@ -17,7 +17,7 @@ from starlette.routing import Route
 from tests.support.parts import free_port
 
 # The security reviewer is a reviewer too: the more particular comes first.
-ROLES = ("architect", "developer", "security", "reviewer", "tester")
+ROLES = ("supervisor", "architect", "developer", "security", "reviewer", "tester")
 VOTERS = ("reviewer", "security", "tester", "architect")
 
 
@@ -49,7 +49,8 @@ Answer = dict[str, Any] | str | Fault
 
 @dataclass
 class Script:
-    """What the models say about one task, by role; a list is used in order, its last item for ever.
+    """What the models say about one task, by role; a list is used in order, its last item for ever. What the supervisor
+    words is the `developer`'s, in a script that is named for the rule.
 
     `gates` holds requests of a role back until the event is set.
     """
