@@ -99,6 +99,12 @@ async def views_of(connection: AsyncConnection, tenant: str, rows: Sequence[Row[
     return tuple(_view(row, standings, trials.get(row.id)) for row in rows)
 
 
+def shortened(view: ApprovalView) -> ApprovalView:
+    """As a list has it: without each pair of the evaluation, which one proposal by itself shows."""
+    told = {name: value for name, value in (view.evaluation or {}).items() if name != "runs"}
+    return view.model_copy(update={"evaluation": told or None})
+
+
 async def read_view(connection: AsyncConnection, tenant: str, update_id: UUID) -> ApprovalView:
     """The view of a proposal that is there."""
     row = (await connection.execute(select_updates().where(updates.c.id == update_id))).one()

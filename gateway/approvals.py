@@ -8,7 +8,7 @@ from sqlalchemy import Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
-from gateway.approval_views import UNDECIDED, ApprovalView, read_view, select_updates, views_of
+from gateway.approval_views import UNDECIDED, ApprovalView, read_view, select_updates, shortened, views_of
 from gateway.audit import record_act
 from gateway.idempotency import claim_key
 from gateway.operations import answer
@@ -74,7 +74,7 @@ async def list_approvals(call: Call) -> Response:
                 raise invalid([("cursor", "must be the next_cursor of another page")])
             wanted = wanted.where(updates.c.arrival < arrival)
         rows = (await connection.execute(wanted.order_by(updates.c.arrival.desc()).limit(query.limit + 1))).all()
-        items = await views_of(connection, call.tenant, rows[: query.limit])
+        items = tuple(map(shortened, await views_of(connection, call.tenant, rows[: query.limit])))
     return answer(ApprovalPage(items=items, next_cursor=items[-1].id if len(rows) > query.limit else None))
 
 
