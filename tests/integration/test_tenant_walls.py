@@ -8,14 +8,15 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy.exc
-from sqlalchemy import Table, delete, insert, select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Table, delete, insert, select, text, true, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from schema import tables
 from schema.database import Database
 from schema.settings import Settings
 from schema.tables import metadata
 from tests.support.http import client, submit, tenant_name
+from tests.support.learning import approve, pending_update
 
 Token = Callable[..., str]
 
@@ -23,10 +24,14 @@ NOBODYS = {"rate_limits"}
 """Has no tenant: only the owner's functions touch it."""
 SERVICES = {"ui_sessions", "circuits", "circuit_changes"}
 """Are read before it is known who asks, or belong to the platform, so that no tenant may."""
-TENANTS = sorted(set(metadata.tables) - NOBODYS - SERVICES)
+EVERYBODYS = {"prompt_bases"}
+"""Come with a release, and are nobody's secret: each tenant reads them, and none writes them."""
+PLATFORMS = {"prompt_guidelines", "prompt_versions", "prompt_pointers", "prompt_moves", "prompt_limits"}
+"""Hold rows of the platform, `*`, which each tenant reads beside its own."""
+TENANTS = sorted(set(metadata.tables) - NOBODYS - SERVICES - EVERYBODYS)
 
 
-async def fill(url: str, token: Token, database: Database, tenant: str) -> None:
+async def fill(url: str, token: Token, database: Database, owner: AsyncEngine, tenant: str) -> None:
     """At least one row of the tenant in every table that has tenants."""
     async with client(url, token("developer", tenant), **{"Idempotency-Key": "k"}) as http:
         task_id = UUID((await submit(http))["task_id"])
@@ -52,20 +57,28 @@ async def fill(url: str, token: Token, database: Database, tenant: str) -> None:
         )
         revoked = {"issued_before": datetime(2020, 1, 1, tzinfo=UTC), "sub": "nobody", "revoked_by": "ann"}
         await connection.execute(insert(tables.revocations).values(tenant=tenant, **revoked))
+        outcome = {"role": "developer", "model": "m", "spec": "s", "rules": [], "findings": {}}
+        await connection.execute(insert(tables.outcomes).values(**step, **outcome))
+    # An approval makes a guideline, a version, a pointer and a move.
+    assert await approve(database, await pending_update(database, tenant)) is not None
+    limit = {"role": "developer", "max_per_day": 5, "cooldown_hours": 2, "approval": "human"}
+    async with owner.begin() as connection:
+        await connection.execute(insert(tables.prompt_limits).values(tenant=tenant, **limit))
 
 
 @pytest.fixture
-async def tenants(gateway_url: str, token: Token, database: Database) -> tuple[str, str]:
+async def tenants(gateway_url: str, token: Token, database: Database, owner: AsyncEngine) -> tuple[str, str]:
     """Two tenants with rows in every table."""
     mine, theirs = tenant_name(), tenant_name()
     for tenant in (mine, theirs):
-        await fill(gateway_url, token, database, tenant)
+        await fill(gateway_url, token, database, owner, tenant)
     return mine, theirs
 
 
 async def holders(connection: AsyncConnection, table: Table) -> set[str]:
-    """Whose rows a query without a WHERE clause sees."""
-    return set((await connection.execute(select(table.c.tenant))).scalars().all())
+    """Whose rows a query without a WHERE clause sees, but for those that the platform shows to all."""
+    found = set((await connection.execute(select(table.c.tenant))).scalars().all())
+    return found - {"*"} if table.name in PLATFORMS else found
 
 
 @pytest.mark.parametrize("name", TENANTS)
@@ -78,8 +91,8 @@ async def test_a_query_without_its_where_clause_sees_its_tenant_only(
     for tenant in tenants:
         async with database.tenant(tenant) as connection:
             assert await holders(connection, table) == {tenant}
-            named = await connection.execute(select(table).where(table.c.tenant != tenant))
-            assert named.all() == []
+            others = table.c.tenant.not_in([tenant, "*"] if name in PLATFORMS else [tenant])
+            assert (await connection.execute(select(table).where(others))).all() == []
 
 
 @pytest.mark.parametrize("name", TENANTS)
@@ -104,6 +117,18 @@ async def test_a_foreign_row_is_neither_changed_nor_taken_over_nor_deleted(
                 assert (await connection.execute(act)).rowcount == 0
     async with database.tenant(theirs) as connection:
         assert await holders(connection, table) == {theirs}
+
+
+@pytest.mark.parametrize("name", sorted(EVERYBODYS | PLATFORMS))
+async def test_what_the_platform_shows_to_all_is_written_by_no_tenant(
+    name: str, database: Database, tenants: tuple[str, str]
+) -> None:
+    table = metadata.tables[name]
+    platforms = table.c.tenant == "*" if name in PLATFORMS else true()
+    for act in (update(table).values(role="tester").where(platforms), delete(table).where(platforms)):
+        with pytest.raises(sqlalchemy.exc.DBAPIError, match="permission denied"):
+            async with database.tenant(tenants[0]) as connection:
+                await connection.execute(act)
 
 
 @pytest.mark.parametrize("name", sorted(NOBODYS | SERVICES))
@@ -157,7 +182,8 @@ CATALOG = {
         AND pg_get_userbyid(relowner) IN ('golden_tenant', 'golden_service')""",
     "a policy that lets a tenant at more than its own": """
         SELECT tablename FROM pg_policies WHERE schemaname = 'public' AND tablename <> 'alembic_version'
-        AND roles && ARRAY['golden_tenant', 'public']::name[] AND qual NOT LIKE '%golden.tenant%'""",
+        AND roles && ARRAY['golden_tenant', 'public']::name[] AND qual NOT LIKE '%golden.tenant%'
+        AND NOT (tablename = 'prompt_bases' AND cmd = 'SELECT')""",
     "a schema where others may make things": """
         SELECT nspname FROM pg_namespace n, aclexplode(n.nspacl) a WHERE nspname = 'public'
         AND a.privilege_type = 'CREATE' AND pg_get_userbyid(a.grantee) IN ('golden_tenant', 'golden_service')""",
