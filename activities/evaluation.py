@@ -44,7 +44,8 @@ class EvaluationActivities:
 
     Args:
         policy: what holds of guards where neither the tenant nor the past task says otherwise.
-        tasks: past tasks for each evaluation; `min_tasks`, different ones without which nothing is clear.
+        tasks: past tasks for each evaluation, and `pairs`, runs of both versions on them; `min_tasks`, different ones
+            without which nothing is clear.
         margin: of the difference of shares, between 0 and 1.
     """
 
@@ -56,6 +57,7 @@ class EvaluationActivities:
         policy: "VotePolicy",
         *,
         tasks: int,
+        pairs: int,
         min_tasks: int,
         margin: float,
     ) -> None:
@@ -65,6 +67,7 @@ class EvaluationActivities:
         self._models = models
         self._policy = policy
         self._tasks = tasks
+        self._pairs = pairs
         self._min_tasks = min_tasks
         self._margin = margin
 
@@ -116,12 +119,13 @@ class EvaluationActivities:
 
     @activity.defn(name="judge_report")
     async def judge_report(self, asked: JudgeReportInput) -> bool:
-        """Whether a stored report has a finding of the rule."""
+        """Whether the rule failed in a stored report."""
+        from activities.failing_tests import failed_rules
         from schema.messages.sandbox import SandboxRun
 
         (report,) = await self._store.texts(asked.tenant, asked.report)
         run = SandboxRun.model_validate_json(report or "")
-        return any(f"{found.guard}/{found.rule}" == asked.rule for found in run.findings)
+        return asked.rule in {*failed_rules(run), *(f"{found.guard}/{found.rule}" for found in run.findings)}
 
     @activity.defn(name="record_evaluation")
     async def record_evaluation(self, made: RecordEvaluationInput) -> EvaluationReport:
@@ -143,6 +147,8 @@ class EvaluationActivities:
                 min_tasks=self._min_tasks,
                 tokens=int(spent or 0),
                 remark=_remark(made, so_far),
+                rule=made.rule,
+                rule_runs=so_far.rule_runs if so_far is not None else (),
             )
             if so_far is not None:
                 mine = (columns.id == evaluation.update_id, columns.tenant == evaluation.tenant)
@@ -195,7 +201,7 @@ class EvaluationActivities:
             rule=pattern and pattern.rule,
             developer=developer,
             models={role: self._models.route(role)[0].model for role in asked},
-            seeds=seeds_for(len(subjects), self._tasks),
+            seeds=seeds_for(len(subjects), self._pairs),
             subjects=tuple(subjects),
         )
 

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from math import comb
 from uuid import UUID
 
-from schema.messages.learning import EvaluationReport, PairRun, Verdict
+from schema.messages.learning import EvaluationReport, PairRun, RuleReport, Verdict
 
 RESAMPLES = 2_000
 TAIL = 50
 """Of so many resamples, those that lie outside of the 95 % on each side."""
 
 SIGNIFICANT = 0.05
+"""Two-sided, for who wants to know whether anything differs at all."""
+
+ONE_SIDED = 2 * SIGNIFICANT
+"""For the rule that a proposal is to mend: which way it has to differ was said before."""
 
 
 def mcnemar(better: int, worse: int) -> float:
@@ -116,16 +120,52 @@ def verdict(seen: Compared, *, margin: float, min_tasks: int) -> tuple[Verdict, 
     return "unclear", f"neither better nor worse by the margin of {100 * margin:g} points beyond chance: {told}"
 
 
+def verdict_on_rule(rule: str, own: Compared, seen: Compared, *, margin: float) -> tuple[Verdict, str]:
+    """Of a proposal that is to mend a rule, whose whole is not worse and whose tasks are enough.
+
+    Better is what makes the rule fail less by the margin, with chance ruled out over pairs and over tasks, while all
+    together does not look worse by the margin: so little of what can go wrong is the rule's that all together would
+    hardly ever show it.
+    """
+    low, high = own.interval
+    told = (
+        f"{rule} failed in {own.pairs - own.new} of {own.pairs} runs with the new version, in {own.pairs - own.old} "
+        f"with the old one ({_points(own.difference)} points, 95 % from {_points(low)} to {_points(high)}, "
+        f"p = {own.p_value:.3g}, over tasks {own.p_tasks:.3g})"
+    )
+    whole = f"all in all {seen.new} of {seen.pairs} did well, and {seen.old} with the old one"
+    if own.difference < margin or low < 0 or max(own.p_value, own.p_tasks) > ONE_SIDED:
+        return "unclear", f"what it is to mend did not fail less beyond chance: {told}; {whole}"
+    if seen.difference < -margin:
+        return "unclear", f"it mends what it is to mend, and something else looks worse: {told}; {whole}"
+    return "better", f"what it is to mend fails less, and not by chance: {told}; {whole}"
+
+
 def report_of(
-    update_id: UUID, runs: Sequence[PairRun], *, margin: float, min_tasks: int, tokens: int = 0, remark: str = ""
+    update_id: UUID,
+    runs: Sequence[PairRun],
+    *,
+    margin: float,
+    min_tasks: int,
+    tokens: int = 0,
+    remark: str = "",
+    rule: str | None = None,
+    rule_runs: Sequence[PairRun] = (),
 ) -> EvaluationReport:
     """The report of an evaluation, from its pairs.
 
     Args:
         remark: what else is to be told, as that the budget ended it.
+        rule: what the proposal is to mend; `rule_runs`, the same pairs by that alone.
     """
     seen = compare(runs, str(update_id))
     found, why = verdict(seen, margin=margin, min_tasks=min_tasks)
+    own = None
+    if rule is not None:
+        mended = compare(rule_runs, str(update_id))
+        own = _of_rule(rule, mended, rule_runs)
+        if found != "worse" and seen.tasks >= min_tasks:
+            found, why = verdict_on_rule(rule, mended, seen, margin=margin)
     return EvaluationReport(
         pairs=seen.pairs,
         tasks=seen.tasks,
@@ -141,6 +181,20 @@ def report_of(
         verdict=found,
         why=f"{why}; {remark}" if remark else why,
         tokens=tokens,
+        runs=tuple(runs),
+        rule=own,
+    )
+
+
+def _of_rule(rule: str, seen: Compared, runs: Sequence[PairRun]) -> RuleReport:
+    return RuleReport(
+        rule=rule,
+        better=seen.better,
+        worse=seen.worse,
+        p_value=seen.p_value,
+        p_tasks=seen.p_tasks,
+        difference=seen.difference,
+        interval=seen.interval,
         runs=tuple(runs),
     )
 

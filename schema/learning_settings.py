@@ -20,10 +20,11 @@ class LearningSettings(TransportSettings):
     learning_fdr: Share = 0.05
     learning_again_days: PositiveInt = 7
 
-    evaluation_tasks: Annotated[int, Field(ge=2, le=200)] = 20
+    evaluation_tasks: Annotated[int, Field(ge=2, le=200)] = 60
+    evaluation_pairs: Annotated[int, Field(ge=2, le=400)] = 80
     evaluation_min_tasks: Annotated[int, Field(ge=2, le=200)] = 8
     evaluation_margin: Share = 0.05
-    evaluation_tokens: Annotated[int, Field(ge=1_000, le=10_000_000)] = 200_000
+    evaluation_tokens: Annotated[int, Field(ge=1_000, le=10_000_000)] = 400_000
 
     approval_hours: PositiveInt = 168
     approval_reminder_hours: PositiveInt = 24

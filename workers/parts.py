@@ -108,6 +108,7 @@ def compose(settings: Settings, client: Client) -> Parts:
             models,
             default_policy(settings),
             tasks=settings.evaluation_tasks,
+            pairs=settings.evaluation_pairs,
             min_tasks=settings.evaluation_min_tasks,
             margin=settings.evaluation_margin,
         ),

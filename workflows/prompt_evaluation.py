@@ -5,6 +5,7 @@ it. One long evaluation is several runs, so that no history gets long.
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import cast
 
 from temporalio import workflow
@@ -103,7 +104,7 @@ class PromptEvaluation:
         """Stand in line, once for all runs of one evaluation."""
         if self._so_far is not None:
             return
-        self._so_far = EvaluationSoFar(parent=choice.parent)
+        self._so_far = EvaluationSoFar(parent=choice.parent, rule=choice.rule)
         try:
             await self._steps.run(
                 WAIT,
@@ -120,7 +121,7 @@ class PromptEvaluation:
         """A few at once, in order; none is begun any more once something ends them all."""
         room = asyncio.Semaphore(AT_ONCE)
 
-        async def tried(pair: Pair) -> PairRun | None:
+        async def tried(pair: Pair) -> Tried | None:
             async with room:
                 return await self._tried(choice, pair) if self._end == "all" else None
 
@@ -132,30 +133,33 @@ class PromptEvaluation:
             await _end(tasks)
             raise
         so_far = cast("EvaluationSoFar", self._so_far)
-        runs = tuple(run for run in told if run is not None)
+        runs = [run for run in told if run is not None]
         self._so_far = so_far.model_copy(
             update={
-                "runs": (*so_far.runs, *runs),
+                "runs": (*so_far.runs, *(whole for whole, _ in runs)),
+                "rule_runs": (*so_far.rule_runs, *(own for _, own in runs if choice.rule is not None)),
                 "lost": so_far.lost + len(pairs) - len(runs),
                 "begun": so_far.begun + len(pairs),
             }
         )
 
-    async def _tried(self, choice: Choice, pair: Pair) -> PairRun | None:
+    async def _tried(self, choice: Choice, pair: Pair) -> "Tried | None":
         """One pair; None where one of its steps was spent through no fault of a version."""
         try:
-            old, new = [await self._did_well(Arm(self._steps, self._wanted, choice, pair, name)) for name in ARMS]
+            old, new = [await self._judged(Arm(self._steps, self._wanted, choice, pair, name)) for name in ARMS]
         except StepFailed as failed:
             self._end = ENDS.get(failed.error_type, self._end)
             return None
-        return (pair.subject.task_id, pair.seed, old, new)
+        named = (pair.subject.task_id, pair.seed)
+        return (*named, old.well, new.well), (*named, old.rule_held, new.rule_held)
 
-    async def _did_well(self, arm: "Arm") -> bool:
+    async def _judged(self, arm: "Arm") -> "Judged":
         try:
-            return await arm.did_well()
+            return await arm.judged()
         except StepFailed as failed:
             if failed.error_type in NO_USE:
-                return False
+                # It says nothing of a rule that is about what was brought.
+                return Judged(well=False, rule_held=not (arm.rule or "").startswith("step/"))
             raise
 
     async def _release(self) -> None:
@@ -168,13 +172,27 @@ class PromptEvaluation:
 
     async def _record(self) -> EvaluationReport:
         evaluation = self._wanted.model_copy(update={"so_far": None})
-        made = RecordEvaluationInput(evaluation=evaluation, so_far=self._so_far, end=self._end)
+        made = RecordEvaluationInput(
+            evaluation=evaluation, so_far=self._so_far, end=self._end, rule=self._so_far and self._so_far.rule
+        )
         return await durable_step(
             RECORD, EvaluationActivities.record_evaluation, made, step="record", summary="what it came to"
         )
 
 
-async def _end(tasks: list[asyncio.Task[PairRun | None]]) -> None:
+Tried = tuple[PairRun, PairRun]
+"""A pair by all that it has to do well, and by the rule alone that the proposal is to mend."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one version brought: whether it did well, and whether the rule held that the proposal is to mend."""
+
+    well: bool
+    rule_held: bool
+
+
+async def _end(tasks: list[asyncio.Task[Tried | None]]) -> None:
     for task in tasks:
         if not task.done() and not task.cancelling():
             task.cancel()
@@ -183,6 +201,9 @@ async def _end(tasks: list[asyncio.Task[PairRun | None]]) -> None:
 
 ARMS = ("old", "new")
 
+WRONG_BALLOTS = {"ballot/false-accept": ("approve", False), "ballot/false-reject": ("reject", True)}
+"""By rule, what was said and what was true."""
+
 
 class Arm:
     """One version on one subject with one seed."""
@@ -190,11 +211,12 @@ class Arm:
     def __init__(self, steps: Steps, wanted: EvaluationInput, choice: Choice, pair: Pair, name: str) -> None:
         self._steps = steps
         self._wanted = wanted
+        self.rule = choice.rule
         self._choice = choice
         self._pair = pair
         self._name = name
 
-    async def did_well(self) -> bool:
+    async def judged(self) -> Judged:
         """A vote agrees with what is known; a candidate passes, and nothing of weight is found in it.
 
         Raises:
@@ -205,12 +227,16 @@ class Arm:
             answer = await self._ask(role, role, plan=subject.plan, candidate=subject.candidate, report=subject.report,
                                      evidence=subject.evidence)  # fmt: skip
             choice = answer.ballot.choice if answer.ballot is not None else "abstain"
-            return choice == ("approve" if subject.good else "reject")
+            well = choice == ("approve" if subject.good else "reject")
+            return Judged(well, WRONG_BALLOTS.get(self.rule or "") != (choice, subject.good))
         plan = subject.plan
         if role == "architect":
             plan = (await self._ask("architect", "plan")).response
         candidate = (await self._ask("developer", "develop", plan=plan)).response
-        return await self._is_good(await self._prove(candidate))
+        proof = await self._prove(candidate)
+        held = await self._rule_held(proof)
+        heavy = any(severity != "low" for severity in proof.findings.values())
+        return Judged(well=proof.passed and held and not heavy, rule_held=held)
 
     async def _ask(self, role: Role, verb: str, **known: object) -> AskRoleResult:
         step = self._step(verb)
@@ -245,12 +271,16 @@ class Arm:
             SANDBOX, SandboxActivities.prove, prove, step=step, summary=summary, parks=never, task_queue=SANDBOX_QUEUE
         )
 
-    async def _is_good(self, proof: Proof) -> bool:
-        if not proof.passed or any(severity != "low" for severity in proof.findings.values()):
-            return False
-        rule = self._choice.rule
-        # An id of a finding begins with its guard; which rule it was the report alone says.
-        if rule is None or not any(name.startswith(f"{rule.split('/')[0]}-") for name in proof.findings):
+    async def _rule_held(self, proof: Proof) -> bool:
+        """Which rule a finding was of, and how a test failed, the report alone says; most need no look at it."""
+        rule = self.rule
+        if rule is None:
+            return True
+        guard = rule.split("/")[0]
+        if guard == "task":
+            return proof.passed
+        found = any(name.startswith(f"{guard}-") for name in proof.findings)
+        if not found and (guard not in ("tests", "limit") or proof.passed):
             return True
         asked = JudgeReportInput(tenant=self._wanted.tenant, report=proof.report, rule=rule)
         return not await durable_step(

@@ -19,12 +19,15 @@ class EvaluationSoFar(Message):
 
     Attributes:
         parent: the version that the proposal would change.
-        runs: pairs that came to an end; `lost`, how many did not.
+        runs: pairs that came to an end; `lost`, how many did not. `rule_runs` are the same by the proposal's rule.
         begun: pairs that were tried, of those that were chosen.
+        rule: what the proposal is to mend.
     """
 
     parent: UUID
+    rule: str | None = None
     runs: tuple[PairRun, ...] = ()
+    rule_runs: tuple[PairRun, ...] = ()
     lost: int = 0
     begun: int = 0
 
@@ -122,7 +125,7 @@ class Pairs(Message):
 
 
 class JudgeReportInput(Message):
-    """Asks whether a stored report of a proof has a finding of a rule."""
+    """Asks whether a rule failed in a stored report of a proof: a finding, or a test that failed in its way."""
 
     tenant: Tenant
     report: TextRef
@@ -135,3 +138,4 @@ class RecordEvaluationInput(Message):
     evaluation: EvaluationInput
     so_far: EvaluationSoFar | None
     end: EvaluationEnd
+    rule: str | None = None

@@ -97,6 +97,23 @@ PairRun = tuple[UUID, int, bool, bool]
 """Task, seed, whether the old version did well, whether the new one did."""
 
 
+class RuleReport(Message):
+    """The same pairs, by nothing but the rule that a proposal is to mend: a pair did well where the rule did not fail.
+
+    Attributes:
+        runs: as those of the report.
+    """
+
+    rule: str
+    better: int
+    worse: int
+    p_value: float
+    p_tasks: float
+    difference: float
+    interval: tuple[float, float]
+    runs: tuple[PairRun, ...] = ()
+
+
 class EvaluationReport(Message):
     """Both versions on the same past tasks, with the same model and the same seeds.
 
@@ -110,6 +127,7 @@ class EvaluationReport(Message):
         tokens: spent on it.
         runs: every pair: the task, the seed, and whether the old and the new version did well. All else follows from
             them (docs/learning-statistics.md).
+        rule: of a proposal that was made for a rule.
     """
 
     pairs: int
@@ -127,6 +145,7 @@ class EvaluationReport(Message):
     why: str
     tokens: int = 0
     runs: tuple[PairRun, ...] = ()
+    rule: RuleReport | None = None
 
 
 class LearningApprovalInput(Message):

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError
@@ -76,7 +77,10 @@ async def test_both_versions_are_asked_the_same_of_one_model(environment: Workfl
 async def test_a_finding_of_the_rule_that_was_to_be_mended_is_no_success(environment: WorkflowEnvironment) -> None:
     world = Evaluated(subjects=1, rule="lint/E711")
     world.findings, world.named = {"lint-0123456789": "low"}, True
-    assert (await evaluated(environment, world)).new == 0
+    report = await evaluated(environment, world)
+    assert report.new == 0
+    assert report.rule is not None
+    assert report.rule.runs == ((UUID(int=1), 0, False, False),)
     world.named = False
     assert (await evaluated(environment, world)).new == 1
     world.findings = {"lint-0123456789": "medium"}
@@ -189,7 +193,7 @@ async def test_the_parts_of_a_worker_evaluate_a_proposal(
     wanted = await seeking(database, tenant, role)
     async with running_provider() as provider:
         provider.script("t", Script(developer=[files(work=GOOD)]))
-        of_test = settings.model_copy(update={"models": provider.models, "evaluation_tasks": 4})
+        of_test = settings.model_copy(update={"models": provider.models, "evaluation_tasks": 4, "evaluation_pairs": 4})
         async with worker_of(of_test, temporal_client):
             report = await temporal_client.execute_workflow(
                 PromptEvaluation.run, wanted, id=f"evaluation/{wanted.update_id}/1", task_queue=OF_ITS_OWN

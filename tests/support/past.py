@@ -32,7 +32,7 @@ def evaluation(database: Database, *, wanted: int = 20) -> EvaluationActivities:
     models = Models({"default": [ModelTarget(model="openai:m")]}, timeout_seconds=1)
     accounts = Accounts(database, lambda tokens: tokens)
     return EvaluationActivities(
-        TaskStore(database), accounts, models, VotePolicy(), tasks=wanted, min_tasks=8, margin=0.05
+        TaskStore(database), accounts, models, VotePolicy(), tasks=wanted, pairs=wanted, min_tasks=8, margin=0.05
     )
 
 

@@ -88,3 +88,29 @@ def test_where_nothing_differs_few_splits_look_better() -> None:
             if 2 * better > differ and mcnemar(better, differ - better) <= SIGNIFICANT
         )
         assert wrong / 2**differ <= SIGNIFICANT / 2
+
+
+def own(pairs: list[PairRun], by_rule: list[PairRun]) -> EvaluationReport:
+    return report_of(UPDATE, pairs, margin=0.05, min_tasks=8, rule="lint/B006", rule_runs=by_rule)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "by_rule", "wanted"),
+    [
+        (runs(better=3, worse=3, same=14), runs(better=6, same=14), "better"),
+        # All together is better, but not for what it was proposed for.
+        (runs(better=8, same=12), runs(better=2, worse=1, same=17), "unclear"),
+        (runs(better=3, worse=5, same=12), runs(better=8, same=12), "unclear"),
+        (runs(worse=8, same=12), runs(better=8, same=12), "worse"),
+        (runs(better=7), runs(better=7), "unclear"),
+        (runs(same=20), runs(better=1, same=19), "unclear"),
+    ],
+)
+def test_what_is_to_mend_a_rule_is_better_where_that_fails_less_and_nothing_looks_worse(
+    pairs: list[PairRun], by_rule: list[PairRun], wanted: Verdict
+) -> None:
+    report = own(pairs, by_rule)
+    assert report.verdict == wanted
+    assert report.rule is not None
+    assert report.rule.runs == tuple(by_rule)
+    assert (report.pairs, report.runs) == (len(pairs), tuple(pairs))
