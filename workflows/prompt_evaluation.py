@@ -163,12 +163,20 @@ class PromptEvaluation:
             raise
 
     async def _release(self) -> None:
-        """A cancel that comes now must not leave the slot taken."""
-        await asyncio.shield(
+        """However many cancels come meanwhile, the slot goes back first."""
+        released = asyncio.create_task(
             durable_step(
                 RECORD, EvaluationActivities.release_learning, self._task, step="release", summary="give the slot back"
             )
         )
+        cancelled: asyncio.CancelledError | None = None
+        while not released.done():
+            try:
+                await asyncio.shield(released)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     async def _record(self) -> EvaluationReport:
         evaluation = self._wanted.model_copy(update={"so_far": None})
