@@ -22,7 +22,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import structlog
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import TextClause, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 from uuid_utils.compat import uuid7
 
@@ -145,7 +145,7 @@ class Simulation:
         for row in rows:
             if row.new_guideline is None:
                 await self._word(row)
-            if await self._call("SELECT admit_prompt_update(:id, :at)", id=row.id, at=at) != "evaluating":
+            if await self._call(text("SELECT admit_prompt_update(:id, :at)"), id=row.id, at=at) != "evaluating":
                 continue
             await self._decide(row.id, index, at)
 
@@ -168,7 +168,7 @@ class Simulation:
         report = self._evaluate(row, old, index) if self._arm == "golden" else None
         if report is not None and report.verdict != "better":
             # Nobody is there to decide on what is unclear.
-            await self._call("SELECT reject_prompt_update(:id, 'bob', 'no gain', :at)", id=update_id, at=at)
+            await self._call(text("SELECT reject_prompt_update(:id, 'bob', 'no gain', :at)"), id=update_id, at=at)
             return
         async with self._database.service() as connection:
             evaluation = json.loads(report.model_dump_json()) if report else {"verdict": "unclear"}
@@ -177,7 +177,9 @@ class Simulation:
                 .where(learning_updates.c.id == update_id)
                 .values(state="pending", evaluation=evaluation)
             )
-        said = "SELECT approve_prompt_update(:id, 'bob', 'fine', digest, :at) FROM learning_updates WHERE id = :id"
+        said = text(
+            "SELECT approve_prompt_update(:id, 'bob', 'fine', digest, :at) FROM learning_updates WHERE id = :id"
+        )
         await self._call(said, id=update_id, at=at)
         if self._arm == "ungated":
             await self._finish(update_id, "adopted", index, at)
@@ -238,7 +240,7 @@ class Simulation:
             await self._finish(pointer.canary_update, outcome, index, at)
 
     async def _finish(self, update_id: UUID, outcome: str, index: int, at: datetime) -> None:
-        statement = "SELECT finish_prompt_canary(:id, :outcome, 'golden', 'played', :at)"
+        statement = text("SELECT finish_prompt_canary(:id, :outcome, 'golden', 'played', :at)")
         if await self._call(statement, id=update_id, outcome=outcome, at=at) != "adopted":
             return
         async with self._database.tenant(self._tenant) as connection:
@@ -250,10 +252,10 @@ class Simulation:
         else:
             self.run.wrong += 1
 
-    async def _call(self, statement: str, **values: Any) -> Any:
+    async def _call(self, statement: TextClause, **values: Any) -> Any:
         try:
             async with self._database.service() as connection:
-                return await connection.scalar(text(statement), values)
+                return await connection.scalar(statement, values)
         except DBAPIError as error:
             return getattr(error.orig, "sqlstate", None)
 

@@ -162,15 +162,26 @@ GRANT SELECT ON prompt_bases, prompt_guidelines, prompt_versions, prompt_pointer
 GRANT INSERT ON prompt_guidelines, outcomes TO golden_service, golden_tenant;
 """
 
-OWN = "tenant = nullif(current_setting('golden.tenant', true), '')"
 PLATFORMS = ("prompt_guidelines", "prompt_versions", "prompt_pointers", "prompt_moves", "prompt_limits")
 """Whose rows of the platform every tenant reads."""
 
+TABLES = (
+    "prompt_guidelines",
+    "prompt_versions",
+    "prompt_pointers",
+    "prompt_moves",
+    "prompt_limits",
+    "prompt_bases",
+    "prompt_approvals",
+    "outcomes",
+)
+
 
 def upgrade() -> None:
+    own = "tenant = nullif(current_setting('golden.tenant', true), '')"
     for statements in (COLUMNS, PROMPTS, OUTCOMES, RIGHTS):
         op.execute(statements)
-    for table in (*PLATFORMS, "prompt_bases", "prompt_approvals", "outcomes"):
+    for table in TABLES:
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
         # The functions of 0013 write in the owner's name.
@@ -178,8 +189,8 @@ def upgrade() -> None:
         op.execute(f"CREATE POLICY service_all ON {table} TO golden_service USING (true) WITH CHECK (true)")
     op.execute("CREATE POLICY everybody_reads ON prompt_bases FOR SELECT TO golden_tenant USING (true)")
     for table in PLATFORMS:
-        op.execute(f"CREATE POLICY tenant_reads ON {table} FOR SELECT TO golden_tenant USING ({OWN} OR tenant = '*')")
-    op.execute(f"CREATE POLICY tenant_writes ON prompt_guidelines FOR INSERT TO golden_tenant WITH CHECK ({OWN})")
+        op.execute(f"CREATE POLICY tenant_reads ON {table} FOR SELECT TO golden_tenant USING ({own} OR tenant = '*')")
+    op.execute(f"CREATE POLICY tenant_writes ON prompt_guidelines FOR INSERT TO golden_tenant WITH CHECK ({own})")
     for table in ("prompt_approvals", "outcomes"):
-        op.execute(f"CREATE POLICY tenant_own ON {table} TO golden_tenant USING ({OWN}) WITH CHECK ({OWN})")
+        op.execute(f"CREATE POLICY tenant_own ON {table} TO golden_tenant USING ({own}) WITH CHECK ({own})")
     op.execute("CREATE POLICY owner_all ON learning_updates TO CURRENT_USER USING (true) WITH CHECK (true)")
