@@ -2,7 +2,10 @@
 
 import random
 from collections.abc import Callable, Sequence
-from math import comb
+
+from activities.evaluation_stats import mcnemar
+
+__all__ = ["interval", "mcnemar", "wilson"]
 
 DRAWS = 4_000
 SEED = 1
@@ -24,15 +27,6 @@ def interval(size: int, statistic: Statistic, level: float = 0.95) -> tuple[floa
     drawn = sorted(statistic([dice.randrange(size) for _ in range(size)]) for _ in range(DRAWS))
     below = round((1 - level) / 2 * (DRAWS - 1))
     return drawn[below], drawn[DRAWS - 1 - below]
-
-
-def mcnemar(only_one: int, only_other: int) -> float:
-    """The two-sided p of McNemar's test in its exact form: whether the problems that one of two alone solved are as
-    many as those of the other is a coin thrown so often (McNemar, "Note on the sampling error of the difference
-    between correlated proportions or percentages", Psychometrika 12, 1947)."""
-    thrown = only_one + only_other
-    tail = sum(comb(thrown, heads) for heads in range(min(only_one, only_other) + 1))
-    return min(1.0, 2.0 * tail / float(2**thrown))
 
 
 def wilson(hits: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
