@@ -78,6 +78,7 @@ def _prompt_rows(view: ApprovalView) -> dict[str, str | None]:
         told["trial"] = _trial(view.canary)
     if view.quorum > 1 and view.state in UNDECIDED:
         told["approvals"] = f"{view.approvals} of {view.quorum}"
+    told["ended"] = view.ended
     told["on yes"] = view.on_yes
     return told
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select, text
+from sqlalchemy import Row, Select, and_, case, func, select, text, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.canary import read_trial
@@ -13,6 +13,7 @@ from schema.messages.base import Message, TextRef
 from schema.messages.learning import UpdateKind, UpdateState
 from schema.tables import learning_updates as updates
 from schema.tables import prompt_approvals
+from schema.tables import prompt_moves as moves
 
 UNDECIDED = frozenset({"proposed", "waiting", "evaluating", "pending"})
 WEIGHTS_ON_YES = "votes that begin after it count with the new weights"
@@ -50,6 +51,7 @@ class ApprovalView(Message):
         approvals: of exactly this digest, so far; `quorum` are needed.
         canary: what a trial under way has come to.
         on_yes: what happens when it is approved; none once it is decided.
+        ended: why its trial ended, or that it was rolled back by hand later.
     """
 
     id: UUID
@@ -77,6 +79,7 @@ class ApprovalView(Message):
     quorum: int = 1
     canary: CanaryNumbers | None = None
     on_yes: str | None = None
+    ended: str | None = None
 
 
 _WORKED_OUT = {"approvals", "quorum", "canary", "on_yes"}
@@ -87,7 +90,16 @@ def select_updates() -> Select[Any]:
     said = (prompt_approvals.c.update_id == updates.c.id, prompt_approvals.c.digest == updates.c.digest)
     counted = select(func.count()).select_from(prompt_approvals).where(*said)
     overdue = (updates.c.expires_at <= func.now()).label("overdue")
-    return select(updates, overdue, counted.scalar_subquery().label("approvals"))
+    last = select(moves.c.reason).where(moves.c.update_id == updates.c.id, moves.c.kind.in_(("adopted", "rolled_back")))
+    trial = last.order_by(moves.c.id.desc()).limit(1).scalar_subquery()
+    by_hand = and_(updates.c.state == "rolled_back", updates.c.version.in_(_once_adopted()))
+    told = case((by_hand, "rolled back by hand after it was adopted"), else_=trial)
+    ended = type_coerce(told, moves.c.reason.type).label("ended")
+    return select(updates, overdue, counted.scalar_subquery().label("approvals"), ended)
+
+
+def _once_adopted() -> Select[Any]:
+    return select(moves.c.to_version).where(moves.c.kind == "adopted")
 
 
 async def views_of(connection: AsyncConnection, tenant: str, rows: Sequence[Row[Any]]) -> tuple[ApprovalView, ...]:
@@ -102,6 +114,8 @@ async def views_of(connection: AsyncConnection, tenant: str, rows: Sequence[Row[
 def shortened(view: ApprovalView) -> ApprovalView:
     """As a list has it: without each pair of the evaluation, which one proposal by itself shows."""
     told = {name: value for name, value in (view.evaluation or {}).items() if name != "runs"}
+    if told.get("rule"):
+        told["rule"] = {name: value for name, value in told["rule"].items() if name != "runs"}
     return view.model_copy(update={"evaluation": told or None})
 
 

@@ -37,7 +37,8 @@ _NUMBERS = text("""
       FROM dead_letters WHERE state = 'open' GROUP BY kind
     UNION ALL
     SELECT 'tasks', state, count(*), NULL, NULL
-      FROM tasks WHERE state NOT IN ('accepted', 'rejected', 'failed', 'cancelled') GROUP BY state
+      FROM tasks WHERE state NOT IN ('accepted', 'rejected', 'failed', 'cancelled') AND kind <> 'learning'
+     GROUP BY state
     UNION ALL
     (SELECT 'account', tenant, limit_tokens, spent_tokens, held_tokens
        FROM accounts ORDER BY spent_tokens DESC, tenant LIMIT 100)

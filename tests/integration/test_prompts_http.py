@@ -82,7 +82,9 @@ async def test_a_rollback_is_for_new_tasks_at_once_ends_a_canary_and_is_on_recor
     async with client(gateway_url, token("operator", tenant, "olga")) as http:
         done, repeated = [await http.post(f"{ROUTE}/rollback", json=said, headers=key) for _ in range(2)]
         again = await http.post(f"{ROUTE}/rollback", json=said)
+        shown = (await http.get("/v1/approvals", params={"state": "rolled_back"})).json()["items"]
 
+    assert [each["ended"] for each in shown] == [said["reason"], "rolled back by hand after it was adopted"]
     told = done.json()
     assert (done.status_code, told["active"], told["canary"]) == (200, str(first), None)
     assert (told["moves"][0]["reason"], told["moves"][0]["from_version"]) == (said["reason"], str(second))
