@@ -44,7 +44,7 @@ _REASON = bindparam("reason", type_=_U.reason.type)
 _REJECT = text("SELECT reject_prompt_update(:id, :actor, :reason)").bindparams(_REASON)
 _APPROVE = text("SELECT approve_prompt_update(:id, :actor, :reason, :digest)").bindparams(_REASON)
 _ADMIT = text("SELECT admit_prompt_update(:id)")
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('golden prompt ' || :tenant || ' ' || :role, 0))")
+_LOCK = text("SELECT prompt_lock(:tenant, :role)")
 
 
 async def read_row(connection: AsyncConnection, wanted: LearningApprovalInput) -> Row[Any]:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
@@ -136,7 +137,7 @@ async def test_two_scans_at_once_make_neither_a_pattern_twice_nor_more_than_may_
 
 
 async def test_what_was_answered_is_left_alone_and_then_counted_from_its_answer_on(
-    database: Database, scan: ScanActivities, tenant: str, settings: Settings
+    database: Database, scan: ScanActivities, tenant: str, settings: Settings, owner: AsyncEngine
 ) -> None:
     again = timedelta(days=settings.learning_again_days, hours=1)
     await plant(database, tenant, [[RULE]] * 8, at=datetime.now(UTC) - again - timedelta(hours=1))
@@ -152,7 +153,7 @@ async def test_what_was_answered_is_left_alone_and_then_counted_from_its_answer_
     await scan.scan()
     assert len(await proposals(database, tenant)) == 1, "the answer is too young"
 
-    async with database.service() as connection:
+    async with owner.begin() as connection:
         mine = learning_updates.c.id == row.id
         await connection.execute(update(learning_updates).where(mine).values(settled_at=datetime.now(UTC) - again))
     await scan.scan()

@@ -87,7 +87,7 @@ CREATE TABLE prompt_moves (
     from_version uuid,
     to_version   uuid NOT NULL,
     update_id    uuid,
-    actor        text NOT NULL,
+    actor        text NOT NULL CHECK (actor <> ''),
     reason       text NOT NULL,
     cooldown     boolean NOT NULL DEFAULT false
 );
@@ -190,7 +190,11 @@ def upgrade() -> None:
     op.execute("CREATE POLICY everybody_reads ON prompt_bases FOR SELECT TO golden_tenant USING (true)")
     for table in PLATFORMS:
         op.execute(f"CREATE POLICY tenant_reads ON {table} FOR SELECT TO golden_tenant USING ({own} OR tenant = '*')")
-    op.execute(f"CREATE POLICY tenant_writes ON prompt_guidelines FOR INSERT TO golden_tenant WITH CHECK ({own})")
+    op.execute(
+        "CREATE POLICY tenant_writes ON prompt_guidelines FOR INSERT TO golden_tenant "
+        # Anybody may set `golden.tenant` to the platform's name.
+        f"WITH CHECK ({own} AND tenant <> '*')"
+    )
     for table in ("prompt_approvals", "outcomes"):
         op.execute(f"CREATE POLICY tenant_own ON {table} TO golden_tenant USING ({own}) WITH CHECK ({own})")
     op.execute("CREATE POLICY owner_all ON learning_updates TO CURRENT_USER USING (true) WITH CHECK (true)")

@@ -11,11 +11,20 @@ revision = "0013"
 down_revision = "0012"
 
 
-# Who comes as a tenant acts for that tenant, and now; only who crosses tenants says another time.
+# Who comes as a tenant acts for that tenant, and now, however long ago its transaction began; only who crosses tenants
+# says another time, which has to be one that windows can be reckoned around.
 CALLER = """
+CREATE FUNCTION prompt_time(p_at timestamptz) RETURNS boolean
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT p_at >= timestamptz '0002-01-01 00:00:00+00' AND p_at < timestamptz '9990-01-01 00:00:00+00'
+$$;
+
 CREATE FUNCTION prompt_caller(p_tenant text, p_at timestamptz) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF p_at IS NULL OR NOT public.prompt_time(p_at) THEN
+        RAISE EXCEPTION USING ERRCODE = 'GL001', MESSAGE = 'not allowed: at must be a time from year 2 to 9989';
+    END IF;
     IF pg_has_role(session_user, 'golden_service', 'MEMBER') OR pg_has_role(session_user, current_user, 'MEMBER') THEN
         -- For the audit chain of the tenant.
         IF p_tenant <> '*' THEN
@@ -26,7 +35,7 @@ BEGIN
     IF p_tenant = '*' OR p_tenant IS DISTINCT FROM nullif(current_setting('golden.tenant', true), '') THEN
         RAISE insufficient_privilege USING MESSAGE = 'a tenant decides on its own prompts only';
     END IF;
-    IF p_at NOT BETWEEN now() - interval '1 minute' AND clock_timestamp() + interval '1 minute' THEN
+    IF p_at NOT BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() + interval '1 minute' THEN
         RAISE EXCEPTION USING ERRCODE = 'GL001', MESSAGE = 'not allowed now: at must be the present';
     END IF;
 END $$;
@@ -34,6 +43,10 @@ END $$;
 CREATE FUNCTION prompt_lock(p_tenant text, p_role text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    -- A release moves every tenant's pointer: none may be made from the platform's meanwhile.
+    IF p_tenant <> '*' THEN
+        PERFORM pg_advisory_xact_lock_shared(hashtextextended('golden prompt * ' || p_role, 0));
+    END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('golden prompt ' || p_tenant || ' ' || p_role, 0));
 END $$;
 
@@ -88,7 +101,7 @@ CREATE FUNCTION can_auto_update_prompt(
 #variable_conflict use_column
 DECLARE
     p_role CONSTANT text := can_auto_update_prompt.role;
-    p_tenant CONSTANT text := can_auto_update_prompt.tenant;
+    p_tenant CONSTANT text := coalesce(can_auto_update_prompt.tenant, '*');
     p_at CONSTANT timestamptz := coalesce(can_auto_update_prompt.at, now());
     held CONSTANT public.prompt_limits := public.prompt_limit(p_role, p_tenant);
     pause CONSTANT interval := make_interval(hours => held.cooldown_hours);
@@ -99,6 +112,10 @@ BEGIN
         RETURN;
     END IF;
     approval := held.approval;
+    IF NOT public.prompt_time(p_at) THEN
+        allowed := false; reasons := ARRAY['no such time']; used := 0;
+        RETURN;
+    END IF;
     SELECT count(*) INTO used FROM public.prompt_versions v
      WHERE v.tenant = p_tenant AND v.role = p_role AND v.kind = 'update'
        AND v.at > p_at - interval '24 hours' AND v.at <= p_at;
@@ -143,7 +160,7 @@ $$;
 """
 
 # What makes a proposal must not change under those who look at it, and the states that follow an approval are the
-# functions' alone: whoever else writes the row writes neither.
+# functions' alone: whoever else writes the row writes neither, nor anything of what was decided.
 KEEP = """
 CREATE FUNCTION learning_updates_keep() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -161,12 +178,14 @@ BEGIN
     IF (NEW.id, NEW.tenant, NEW.kind, NEW.role, NEW.proposer, NEW.op) IS DISTINCT FROM
        (OLD.id, OLD.tenant, OLD.kind, OLD.role, OLD.proposer, OLD.op)
        OR (OLD.new_guideline IS NOT NULL AND NEW.new_guideline IS DISTINCT FROM OLD.new_guideline)
-       OR NEW.old_guideline IS DISTINCT FROM OLD.old_guideline
+       OR (NEW.old_guideline, NEW.decided_at, NEW.decided_by) IS DISTINCT FROM
+          (OLD.old_guideline, OLD.decided_at, OLD.decided_by)
        OR NEW.version IS DISTINCT FROM OLD.version OR NEW.parent_version IS DISTINCT FROM OLD.parent_version THEN
         RAISE insufficient_privilege USING MESSAGE = 'what a proposal proposes stays as it is';
     END IF;
-    IF NEW.state <> OLD.state AND (NEW.state IN ('approved', 'canary', 'adopted', 'rolled_back')
-        OR OLD.state IN ('approved', 'rejected', 'expired', 'canary', 'adopted', 'rolled_back')) THEN
+    IF (NEW.state <> OLD.state AND NEW.state IN ('approved', 'rejected', 'canary', 'adopted', 'rolled_back'))
+        OR (NEW.settled_at IS NOT NULL AND NEW.state <> 'expired')
+        OR OLD.state IN ('approved', 'rejected', 'expired', 'canary', 'adopted', 'rolled_back') THEN
         RAISE insufficient_privilege
             USING MESSAGE = 'this state is reached by approve_prompt_update and what follows it';
     END IF;
@@ -191,7 +210,7 @@ CREATE FUNCTION admit_prompt_update(update_id uuid, at timestamptz DEFAULT now()
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    p_at CONSTANT timestamptz := admit_prompt_update.at;
+    p_at CONSTANT timestamptz := coalesce(admit_prompt_update.at, now());
     p_id CONSTANT uuid := admit_prompt_update.update_id;
     wanted public.learning_updates;
     slot record;
@@ -243,6 +262,6 @@ def upgrade() -> None:
     op.execute(
         "GRANT EXECUTE ON FUNCTION can_auto_update_prompt(text, timestamptz, text), active_prompt(text, text), "
         "prompt_limit(text, text), admit_prompt_update(uuid, timestamptz), prompt_digest(text, uuid[]), "
-        "prompt_update_digest(learning_updates), prompt_slot(text, text, timestamptz, integer, interval) "
+        "prompt_update_digest(learning_updates), prompt_lock(text, text) "
         "TO golden_service, golden_tenant"
     )

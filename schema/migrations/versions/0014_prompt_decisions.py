@@ -63,7 +63,7 @@ BEGIN
     IF wanted.state <> 'pending' THEN
         RAISE EXCEPTION USING ERRCODE = 'GL002', MESSAGE = format('not pending: the proposal is %s', wanted.state);
     END IF;
-    IF wanted.expires_at <= now() THEN
+    IF wanted.expires_at <= clock_timestamp() THEN
         RAISE EXCEPTION USING ERRCODE = 'GL002', MESSAGE = 'not pending: the proposal has expired';
     END IF;
     IF coalesce(p_actor, '') = '' OR p_actor = wanted.proposer THEN
@@ -73,10 +73,17 @@ BEGIN
         OR wanted.digest <> public.prompt_update_digest(wanted) THEN
         RAISE EXCEPTION USING ERRCODE = 'GL004', MESSAGE = 'the digest is of another content: look at it again';
     END IF;
+    -- By hand anything can be put to people.
+    IF wanted.op IS NULL OR (wanted.op = 'remove') <> (wanted.new_guideline IS NULL)
+        OR (wanted.op <> 'remove' AND NOT EXISTS (
+            SELECT FROM public.prompt_guidelines g WHERE g.id = wanted.new_guideline AND g.role = wanted.role
+               AND g.tenant = wanted.tenant)) THEN
+        RAISE EXCEPTION USING ERRCODE = 'GL002', MESSAGE = 'not pending: it has no words of this tenant and role';
+    END IF;
     SELECT * INTO parent FROM public.prompt_versions
      WHERE id = public.active_prompt(wanted.tenant, wanted.role);
     IF parent.id IS DISTINCT FROM wanted.parent_version
-        OR (wanted.op <> 'add' AND NOT wanted.old_guideline = ANY (parent.guidelines)) THEN
+        OR (wanted.op <> 'add' AND NOT coalesce(wanted.old_guideline = ANY (parent.guidelines), false)) THEN
         RAISE EXCEPTION USING ERRCODE = 'GL004',
             MESSAGE = 'the prompt was changed since this was proposed: it is evaluated anew';
     END IF;
@@ -131,6 +138,9 @@ CREATE FUNCTION reject_prompt_update(
 DECLARE
     wanted public.learning_updates := public.prompt_update_locked(reject_prompt_update.update_id, coalesce(at, now()));
 BEGIN
+    IF coalesce(reject_prompt_update.actor, '') = '' THEN
+        RAISE EXCEPTION USING ERRCODE = 'GL003', MESSAGE = 'somebody has to reject it';
+    END IF;
     IF wanted.state NOT IN ('proposed', 'waiting', 'evaluating', 'pending') THEN
         RAISE EXCEPTION USING ERRCODE = 'GL002', MESSAGE = format('not pending: the proposal is %s', wanted.state);
     END IF;
@@ -147,9 +157,10 @@ CANARY = """
 CREATE FUNCTION begin_prompt_canary(update_id uuid, at timestamptz DEFAULT now()) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    wanted public.learning_updates := public.prompt_update_locked(begin_prompt_canary.update_id, at);
+    p_at CONSTANT timestamptz := coalesce(begin_prompt_canary.at, now());
+    wanted public.learning_updates := public.prompt_update_locked(begin_prompt_canary.update_id, p_at);
 BEGIN
-    UPDATE public.learning_updates u SET state = 'canary', canary_at = begin_prompt_canary.at
+    UPDATE public.learning_updates u SET state = 'canary', canary_at = p_at
      WHERE u.id = wanted.id AND u.state = 'approved';
 END $$;
 
@@ -158,10 +169,13 @@ CREATE FUNCTION finish_prompt_canary(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    p_at CONSTANT timestamptz := finish_prompt_canary.at;
+    p_at CONSTANT timestamptz := coalesce(finish_prompt_canary.at, now());
     wanted public.learning_updates := public.prompt_update_locked(finish_prompt_canary.update_id, p_at);
     pointer public.prompt_pointers;
 BEGIN
+    IF finish_prompt_canary.outcome IS NULL OR finish_prompt_canary.outcome NOT IN ('adopted', 'harm', 'undecided') THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'a trial ends as adopted, harm or undecided';
+    END IF;
     SELECT * INTO pointer FROM public.prompt_pointers
      WHERE tenant = wanted.tenant AND role = wanted.role FOR UPDATE;
     IF pointer.canary_update IS DISTINCT FROM wanted.id THEN
@@ -216,15 +230,14 @@ BEGIN
     IF target.id <> pointer.active THEN
         INSERT INTO public.prompt_pointers (tenant, role, active) VALUES (p_tenant, p_role, target.id)
         ON CONFLICT (tenant, role) DO UPDATE SET active = excluded.active;
-        UPDATE public.learning_updates u SET state = 'rolled_back'
-         WHERE u.state = 'adopted' AND u.version IN (
-            WITH RECURSIVE above AS (
-                SELECT id, parent FROM public.prompt_versions WHERE id = pointer.active
-                UNION SELECT v.id, v.parent FROM public.prompt_versions v JOIN above ON v.id = above.parent
-                 WHERE above.id <> target.id)
-            SELECT id FROM above WHERE id <> target.id);
-        UPDATE public.learning_updates u SET state = 'adopted'
-         WHERE u.state = 'rolled_back' AND u.version = target.id;
+        -- Of the tenant's own, adopted is what the target was made of, and nothing else.
+        WITH RECURSIVE made AS (
+            SELECT id, parent FROM public.prompt_versions WHERE id = target.id
+            UNION SELECT v.id, v.parent FROM public.prompt_versions v JOIN made ON v.id = made.parent)
+        UPDATE public.learning_updates u
+           SET state = CASE u.state WHEN 'adopted' THEN 'rolled_back' ELSE 'adopted' END
+         WHERE u.tenant = p_tenant AND u.role = p_role AND u.state IN ('adopted', 'rolled_back')
+           AND (u.state = 'adopted') <> (u.version IN (SELECT id FROM made));
         INSERT INTO public.prompt_moves (at, tenant, role, kind, from_version, to_version, actor, reason, cooldown)
         VALUES (p_at, p_tenant, p_role, 'rolled_back', pointer.active, target.id, rollback_prompt.actor,
                 p_reason, true);
