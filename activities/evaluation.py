@@ -37,6 +37,8 @@ _ENDED = {
     "price": "a model had no price, which ended it",
     "gone": "it was ended because nobody needed it any more",
 }
+_NO_TASK = "no past task of this role has ended yet but those that it was proposed for"
+_NO_VOTE = "of no past vote of this role is it known yet how it turned out (golden truth)"
 
 
 class EvaluationActivities:
@@ -242,4 +244,9 @@ def pairs_of(choice: Choice, begin: int, most: int) -> Pairs:
 def _remark(made: RecordEvaluationInput, so_far: EvaluationSoFar | None) -> str:
     lost = so_far.lost if so_far is not None else 0
     told = [f"{lost} more pairs came to no end"] if lost else []
+    if made.end == "all" and so_far is not None and not so_far.runs and not lost:
+        from activities.evaluation_subjects import ASKED_ABOUT_VOTES
+
+        votes = made.evaluation.role in ASKED_ABOUT_VOTES
+        told.append(_NO_VOTE if votes else _NO_TASK)
     return "; ".join([*told, *([_ENDED[made.end]] if made.end in _ENDED else [])])

@@ -104,6 +104,8 @@ def verdict(seen: Compared, *, margin: float, min_tasks: int) -> tuple[Verdict, 
         margin: of the difference of shares, between 0 and 1.
         min_tasks: so many different tasks are needed for anything but unclear.
     """
+    if not seen.pairs:
+        return "unclear", "nothing could be compared"
     low, high = seen.interval
     told = (
         f"the new version did well in {seen.new} of {seen.pairs} runs over {seen.tasks} tasks, the old one in "

@@ -69,6 +69,8 @@ def _prompt_rows(view: ApprovalView) -> dict[str, str | None]:
     """What speaks for it and against it, each in a sentence."""
     told: dict[str, str | None] = dict(_evidence(view.evidence))
     told |= _evaluation(view.evaluation)
+    if told.get("verdict") == view.reason:
+        told["verdict"] = None  # it is the reason that stands above
     if view.state == "waiting":
         when = f", until {time_of(view.not_before)} at least" if view.not_before else ""
         told["waits"] = f"{view.waits_for or 'in line'}{when}"
@@ -111,6 +113,8 @@ def _evaluation(evaluation: dict[str, Any] | None) -> dict[str, str]:
         found = EvaluationReport.model_validate(evaluation)
     except ValidationError:
         return {"verdict": line(evaluation.get("verdict", "unknown"))}
+    if not found.pairs:
+        return {"evaluated": "on no past task", "verdict": f"{found.verdict}: {found.why}"}
     low, high = found.interval
     return {
         "evaluated": (
@@ -127,8 +131,8 @@ def _evaluation(evaluation: dict[str, Any] | None) -> dict[str, str]:
 
 def _trial(canary: CanaryNumbers) -> str:
     return (
-        f"{canary.share} % of the new tasks: harm in {canary.new.failed} of {canary.new.done} with the change, "
-        f"in {canary.old.failed} of {canary.old.done} without it"
+        f"{canary.share} % of the new tasks: some step of the role failed in {canary.new.failed} of {canary.new.done} "
+        f"with the change, in {canary.old.failed} of {canary.old.done} without it"
     )
 
 

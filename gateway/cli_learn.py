@@ -19,7 +19,9 @@ app = typer.Typer(help="Propose how agents may get better. Others decide.", no_a
 
 @app.command("propose")
 def propose(
-    role: Annotated[str, typer.Option("--role", help="Whose prompt.")],
+    role: Annotated[
+        str, typer.Option("--role", help="Whose prompt: architect, developer, reviewer, security or tester.")
+    ],
     add: Annotated[str | None, typer.Option("--add", metavar="TEXT", help="One more guideline.")] = None,
     change: Annotated[
         str | None,

@@ -21,9 +21,10 @@ PAGE = 100
 MOVES = {"release": "release", "canary": "on trial", "adopted": "adopted", "rolled_back": "rolled back"}
 
 RoleName = Annotated[str, typer.Argument(metavar="ROLE", help="architect, developer, reviewer, security or tester.")]
-Version = Annotated[
-    str | None, typer.Argument(metavar="[VERSION]", help=f"A version's id, or its first {LEAST} characters or more.")
-]
+_NAMED = f"A version's id, or its first {LEAST} characters or more."
+Version = Annotated[str | None, typer.Argument(metavar="VERSION", help=_NAMED)]
+Old = Annotated[str | None, typer.Argument(metavar="A", help=_NAMED)]
+New = Annotated[str | None, typer.Argument(metavar="B", help="Another; without it the active one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the HTTP API's JSON.")]
 
 app = typer.Typer(help="The prompts of the roles: versions, and the way back.", no_args_is_help=True)
@@ -61,7 +62,7 @@ def log(
 
 
 @app.command("diff")
-def diff(role: RoleName, a: Version = None, b: Version = None, as_json: Json = False) -> None:
+def diff(role: RoleName, a: Old = None, b: New = None, as_json: Json = False) -> None:
     """Show what changed from A to B; without them, what the newest change was."""
     client = GatewayClient(read_settings())
     old, new = _pair(client, role, a, b)
@@ -147,7 +148,8 @@ def _show_prompt(screen: Console, view: PromptView) -> None:
     for each in view.guidelines:
         screen.print(plain(f"{each.number:>2}  {line(each.text)}"), soft_wrap=True)
     if not view.guidelines:
-        screen.print("it has learned nothing yet: the base prompt alone (--version shows it)")
+        screen.print("it has learned nothing yet: it is the base prompt alone, which this shows:")
+        screen.print(plain(f"golden prompts show {view.role} --version {_short(view.active)}"), soft_wrap=True)
 
 
 def _show_version(screen: Console, version: PromptText) -> None:

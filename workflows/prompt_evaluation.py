@@ -98,6 +98,8 @@ class PromptEvaluation:
             self._end = "gone"
         if self._so_far is not None:
             await self._release()
+        elif pairs.choice is not None:
+            self._so_far = EvaluationSoFar(parent=pairs.choice.parent, rule=pairs.choice.rule)
         return await self._record()
 
     async def _begin(self, choice: Choice) -> None:

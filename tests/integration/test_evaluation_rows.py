@@ -128,6 +128,19 @@ async def test_the_report_is_kept_with_its_pairs_and_whoever_has_them_gets_its_n
     assert kept.why == f"{again.why}; 2 more pairs came to no end; its budget ended it"
 
 
+@pytest.mark.parametrize(("role", "why"), [("developer", "no past task"), ("tester", "no past vote")])
+async def test_why_nothing_could_be_compared_is_kept_with_the_proposal(
+    database: Database, role: Role, why: str
+) -> None:
+    asked = await evaluating(database, tenant_name(), role)
+    so_far = EvaluationSoFar(parent=(await row_of(database, asked.update_id)).parent_version)
+    await evaluation(database).record_evaluation(RecordEvaluationInput(evaluation=asked, so_far=so_far, end="all"))
+
+    kept = EvaluationReport.model_validate((await row_of(database, asked.update_id)).evaluation)
+    assert (kept.verdict, kept.pairs) == ("unclear", 0)
+    assert why in kept.why
+
+
 async def test_a_report_for_another_parent_is_not_kept(database: Database) -> None:
     asked = await evaluating(database, tenant_name())
     await recorded(database, asked, uuid4())

@@ -112,6 +112,7 @@ async def test_without_past_tasks_nothing_is_asked(environment: WorkflowEnvironm
     world = Evaluated(subjects=0)
     report = await evaluated(environment, world)
     assert (report.verdict, report.pairs, world.asked, world.course) == ("unclear", 0, [], ["all"])
+    assert world.recorded_for == PARENT
 
 
 async def test_a_full_tenant_and_busy_sandboxes_are_waited_for(environment: WorkflowEnvironment) -> None:

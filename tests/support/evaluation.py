@@ -144,6 +144,7 @@ class Evaluated:
     @activity.defn(name="record_evaluation")
     async def record_evaluation(self, made: RecordEvaluationInput) -> EvaluationReport:
         self.course.append(made.end)
+        self.recorded_for = made.so_far.parent if made.so_far is not None else None
         runs = made.so_far.runs if made.so_far is not None else ()
         own = made.so_far.rule_runs if made.so_far is not None else ()
         return report_of(UPDATE, runs, margin=0.05, min_tasks=8, rule=made.rule, rule_runs=own)

@@ -2,10 +2,12 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 import pytest
 from rich.cells import cell_len
 
+from activities.evaluation_stats import report_of
 from schema.messages.learning import EvaluationReport, Pattern, PromptEvidence
 from tests.support.scripted_gateway import AT, HOSTILE, Golden, ScriptedGateway, problem
 from tests.support.scripted_gateway import gateway as gateway
@@ -114,8 +116,22 @@ class TestTheScreen:
 
         said = " ".join(golden("approvals", "show", UPDATE)[1].split())
 
-        assert "20 % of the new tasks: harm in 1 of 10 with the change, in 6 of 44 without it" in said
+        trial = "20 % of the new tasks: some step of the role failed in 1 of 10 with the change, in 6 of 44 without it"
+        assert trial in said
         assert "golden approvals" not in said
+
+    def test_numbers_of_nothing_are_not_shown_and_nothing_is_said_twice(
+        self, gateway: ScriptedGateway, golden: Golden
+    ) -> None:
+        empty = report_of(UUID(UPDATE), (), margin=0.05, min_tasks=8, remark="no past task has ended")
+        why = f"unclear: {empty.why}"
+        told = proposal("rejected", evaluation=empty.model_dump(mode="json"), decided_by="golden", reason=why)
+        gateway.on(f"GET {ROUTE}", (200, told))
+
+        said = golden("approvals", "show", UPDATE)[1]
+
+        assert said.count("nothing could be compared; no past task has ended") == 1
+        assert "McNemar" not in said
 
     def test_the_list_says_whose_work_by_whom_and_what_each_waits_for(
         self, gateway: ScriptedGateway, golden: Golden
