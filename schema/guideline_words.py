@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+from schema.guideline_turns import ENGLISH, HONEST_TURNS, OFTEN_MISSPELT, RISKS, TURNS, WARNED
 from schema.guideline_vocabulary import FOREIGN, HONEST, PHRASES, TOPICS, words
 
 # A forbidden word that is part of a longer one: `acceptancetests`.
@@ -18,12 +19,15 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORDS = {topic: re.compile("".join(pattern.split())) for topic, pattern in TOPICS.items()}
 _SAID = {
     topic: re.compile(rf"\b(?:{''.join(line.strip() for line in pattern.splitlines())})")
-    for topic, pattern in PHRASES.items()
+    for topic, pattern in (*TURNS.items(), *PHRASES.items())
 }
+_RISKS = {what: re.compile(rf"\b(?:{risk})\b") for what, risk in RISKS.items()}
+_WARNED = re.compile(WARNED)
+_HONEST_TURNS = re.compile("|".join(HONEST_TURNS), re.IGNORECASE)
 _ROUND = "going round what is in the way"
 _ONLY_NOT = {
     "trust": (re.compile(r"\btrust"), re.compile(r"\b(never|not|dont) (\w+ )?trust"), _ROUND),
-    "password": (re.compile(r"\bpassword"), re.compile(r"\b(never|not|no|dont|without|hash)\b.*\bpassword"), "secrets"),
+    "password": (re.compile(r"\bpassword"), re.compile(r"\b(never|not|no|dont|hash)\b.*\bpassword"), "secrets"),
 }
 """What is honest as a warning only."""
 
@@ -38,11 +42,28 @@ _REACH = 3
 """Pieces into which a word may be broken by spaces."""
 _SHORT = 3
 """Letters of what is made out of others too often by chance."""
+_A_SENTENCE = 5
+"""Words that don't come together in English without a frequent one."""
+
+
+def _misspelt(word: str) -> Iterator[str]:
+    """What it is with a letter missing; and how its letters are, whatever their order and however often they stand."""
+    yield from (word[:at] + word[at + 1 :] for at in range(1, len(word) - 1) if len(word) > _SHORT + 2)
+    yield _mixed(word)
+
+
+def _mixed(word: str) -> str:
+    once = re.sub(r"(.)\1+", r"\1", word)
+    return f"{word[0]}{''.join(sorted(once[1:-1]))}-{word[-1]}"
+
+
+_MISSPELT = {spelt: word for word in sorted(OFTEN_MISSPELT) for spelt in _misspelt(word)}
 
 
 def forbidden(text: str) -> Iterator[tuple[str, str]]:
     """(topic, word) of what is spoken of and may not be; each topic once."""
     told: set[str] = set()
+    text = _HONEST_TURNS.sub("that", text)
     for topic, word in (*_by_word(text), *_by_phrase(text)):
         if topic not in told:
             told.add(topic)
@@ -51,7 +72,8 @@ def forbidden(text: str) -> Iterator[tuple[str, str]]:
 
 def is_foreign(text: str) -> bool:
     """It looks like another language than English, whose words are not known here."""
-    return len(FOREIGN.intersection(words_of(text))) > 1
+    spoken = words_of(text)
+    return len(FOREIGN.intersection(spoken)) > 1 or (len(spoken) >= _A_SENTENCE and ENGLISH.isdisjoint(spoken))
 
 
 def folded(text: str) -> str:
@@ -85,6 +107,13 @@ def _by_phrase(text: str) -> Iterator[tuple[str, str]]:
         found = pattern.search(said)
         if found:
             yield topic, found[0].strip()
+    for word in spoken:
+        meant = _MISSPELT.get(word) or _MISSPELT.get(_mixed(word))
+        if meant and not word.startswith(tuple(HONEST)):
+            yield "the governance", word
+    for word, risk in _RISKS.items():
+        if any(not _WARNED.search(said[: found.start()]) for found in risk.finditer(said)):
+            yield "a risk as if it were none", word
     for word, (names, warns, topic) in _ONLY_NOT.items():
         if names.search(said) and not warns.search(said):
             yield topic, word
