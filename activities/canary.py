@@ -26,23 +26,26 @@ _POINTER = text("""
       FROM prompt_pointers WHERE tenant = :tenant AND role = :role AND canary_update = :id
 """)
 
-# Of each task that was admitted since the trial began, and not cancelled, whether any step of the role did harm. A
-# harm is known when its task ends, or when a later truth tells of it: in that order, since a test that is looked at
-# all the time must not have its past changed.
+# Of each task that was admitted since the trial began, and not cancelled, whether the role's first step did harm: a
+# task with more candidates has more steps, and nearly always one that failed. A harm is known when its task ends, or
+# when a later truth tells of it: in that order, since a test that is looked at all the time must not have its past
+# changed.
 _TASKS = text("""
-    SELECT t.prompts ->> :role = CAST(:canary AS text) AS in_canary, bool_or(o.harmed) AS failed,
-           coalesce(min(CASE WHEN ended.failed THEN o.at
-                             ELSE greatest(o.at, (SELECT max(k.at) FROM truths k
-                                                   WHERE k.task_id = o.task_id AND k.tenant = o.tenant)) END)
-                        FILTER (WHERE o.harmed), max(o.at)) AS known_at
-      FROM judged_outcomes o
+    WITH first AS (
+        SELECT DISTINCT ON (task_id) * FROM judged_outcomes
+         WHERE tenant = :tenant AND role = :role AND at >= :since AND harmed IS NOT NULL
+         ORDER BY task_id, step LIKE 'repair/%', length(step), step, epoch)
+    SELECT t.prompts ->> :role = CAST(:canary AS text) AS in_canary, o.harmed AS failed,
+           CASE WHEN NOT o.harmed OR ended.failed THEN o.at
+                ELSE greatest(o.at, (SELECT max(k.at) FROM truths k
+                                      WHERE k.task_id = o.task_id AND k.tenant = o.tenant)) END AS known_at
+      FROM first o
       JOIN outcomes ended ON (ended.task_id, ended.step, ended.epoch) = (o.task_id, o.step, o.epoch)
       JOIN tasks t ON t.task_id = o.task_id
-     WHERE o.tenant = :tenant AND o.role = :role AND o.at >= :since AND o.harmed IS NOT NULL
-       AND t.kind <> 'learning' AND t.state <> 'cancelled'
+     WHERE t.kind <> 'learning' AND t.state <> 'cancelled'
        AND t.prompts ->> :role IN (CAST(:canary AS text), CAST(:parent AS text))
        AND (SELECT min(e.at) FROM ledger_entries e WHERE e.task_id = t.task_id AND e.kind = 'admit') >= :since
-     GROUP BY t.task_id, t.prompts ORDER BY known_at, t.task_id
+     ORDER BY known_at, t.task_id
 """)
 
 

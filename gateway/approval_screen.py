@@ -131,7 +131,7 @@ def _evaluation(evaluation: dict[str, Any] | None) -> dict[str, str]:
 
 def _trial(canary: CanaryNumbers) -> str:
     return (
-        f"{canary.share} % of the new tasks: some step of the role failed in {canary.new.failed} of {canary.new.done} "
+        f"{canary.share} % of the new tasks: the role's first step failed in {canary.new.failed} of {canary.new.done} "
         f"with the change, in {canary.old.failed} of {canary.old.done} without it"
     )
 

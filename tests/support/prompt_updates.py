@@ -85,7 +85,8 @@ async def end_tasks(
     ballot: str | None = None,
     **task: Any,
 ) -> list[UUID]:
-    """Tasks whose developer has this version end, one after the other, now. Of several steps the last one failed.
+    """Tasks whose developer has this version end, one after the other, now. Of several steps the first came to
+    this, and all others failed.
 
     Args:
         admitted: when they were admitted, beside when they end.
@@ -101,7 +102,7 @@ async def end_tasks(
         outcome = {**mine, "epoch": 1, "role": "developer", "prompt_version": version, "model": "m"}
         rows[outcomes] += [
             {**outcome, "spec": "0" * 64, "at": at, "ballot": ballot, "step": f"develop/{step}",
-             "failed": failed if step == steps else False}
+             "failed": failed if step == 1 else True}
             for step in range(1, steps + 1)
         ]  # fmt: skip
     async with database.service() as connection:

@@ -116,7 +116,7 @@ class TestTheScreen:
 
         said = " ".join(golden("approvals", "show", UPDATE)[1].split())
 
-        trial = "20 % of the new tasks: some step of the role failed in 1 of 10 with the change, in 6 of 44 without it"
+        trial = "20 % of the new tasks: the role's first step failed in 1 of 10 with the change, in 6 of 44 without it"
         assert trial in said
         assert "golden approvals" not in said
 
