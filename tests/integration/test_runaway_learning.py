@@ -89,5 +89,5 @@ async def test_no_role_passes_its_limit_or_its_pause_in_any_window_by_any_path(
         assert times, f"nothing got through for {role}: the test pressed nothing"
     # Limits were run into, and force was refused; nothing else went wrong.
     assert set(outcomes) <= {"approved", "GL001", "GL002", "GL004", "42501", "lost"}, outcomes
-    assert outcomes["GL001"] > 50
+    assert outcomes["GL001"] > 10, outcomes
     assert outcomes["42501"] > 50

@@ -70,7 +70,7 @@ class Presser:
         actor = self._random.choice(("golden", "bob", "carl"))
         async with self._database.service() as connection:
             await connection.execute(APPROVE, {"id": update_id, "actor": actor, "digest": digest, "at": at})
-        outcome = self._random.choice(("adopted", "adopted", "harm", "undecided"))
+        outcome = self._random.choice(("undecided", "undecided", "undecided", "harm", "adopted"))
         async with self._database.service() as connection:
             await connection.execute(FINISH, {"id": update_id, "outcome": outcome, "at": at})
         return "approved"
@@ -89,7 +89,7 @@ class Presser:
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         url = self._settings.database("service").replace("postgresql+psycopg", "postgresql")
-        return await psycopg.AsyncConnection.connect(url)
+        return await psycopg.AsyncConnection.connect(url, autocommit=True)
 
 
 if __name__ == "__main__":
