@@ -14,10 +14,12 @@ from activities.accounts import lock_account
 from activities.ledger import expire_calls
 from activities.update_rows import ACTOR, admit, approve, lock_role, read_row, reject, standing_of
 from schema.audit import AuditRecord, append
+from schema.guidelines import is_conditional
 from schema.learning_settings import LearningSettings
 from schema.messages.learning import EvaluationReport, LearningApprovalInput, PromptEvidence, UpdateStanding
 from schema.messages.prompt_updates import WordUpdateInput
 from schema.messages.task import TaskState
+from schema.prompts import read_guidelines
 from schema.proposals import set_guideline
 from schema.story import move
 from schema.tables import learning_updates, task_steps, tasks
@@ -184,7 +186,13 @@ def _unclear(settings: LearningSettings) -> EvaluationReport:
 
 
 async def _is_automatic(connection: AsyncConnection, row: Row[Any]) -> bool:
-    """Whether no person is asked about what is better."""
+    """Whether no person is asked about what is better.
+
+    What holds in some cases only may do harm in one that no past task had: a person reads it.
+    """
+    new = [] if row.new_guideline is None else [row.new_guideline]
+    if any(is_conditional(each.text) for each in await read_guidelines(connection, new)):
+        return False
     limit = text("SELECT held.approval = 'automatic' AND held.quorum = 1 FROM prompt_limit(:role, :tenant) AS held")
     return bool(await connection.scalar(limit, {"role": row.role, "tenant": row.tenant}))
 

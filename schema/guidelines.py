@@ -38,6 +38,18 @@ _INJECTIONS = {
 _INJECTED = {what: re.compile(pattern, re.IGNORECASE) for what, pattern in _INJECTIONS.items()}
 
 
+_CONDITIONS = re.compile(
+    r"\b(?:if|when|whenever|where|wherever|once|unless|until|provided|assuming|given|upon|except|as soon as"
+    r"|in cases?|(?:each|every|any) time|only (?:for|in|on)|(?:named|called|containing|mentioning))\b",
+    re.IGNORECASE,
+)
+
+
+def is_conditional(guideline: str) -> bool:
+    """Whether it holds in some cases only: what it does in a case that no past task had, no evaluation shows."""
+    return _CONDITIONS.search(guideline) is not None
+
+
 def faults(unverified_guideline: str, *, existing: Sequence[str], base: str, sources: Sequence[str]) -> list[str]:
     """Why it may not be used, each with what to do about it; empty where it may.
 
