@@ -34,7 +34,7 @@ TURNS: dict[str, str] = {
         |all|last|only|later|previous|these|next) (sentence|line)s? (\w+ ){0,6}(count|bind|mistake|says?|of this)
         |half of (a|the) sentence|outranks?|takes? precedence|supersed\w*|was said|said (to you|before|elsewhere
         |earlier)|(lines?|text|words?) (that )?(you|i|we) (were|are|was|have)|(set|told|asked) (you |me )?(elsewhere
-        |up you)|how you (were|are)|(as|to|for|at|before) you\b|(follow|do|obey|execute|heed
+        |up you)|how you (were|are)|(as|to|for|at) you\b|(stands?|lies|is|was) before you\b|(follow|do|obey|execute|heed
         |interpret) (as |what |whatever )(\w+ ){0,5}(tells?|says?|asks?|finds?|found|wants?|they say)|what they say
         |as (orders|commands)|issue text|(as|what|whatever|do|follow) (\w+ ){0,3}(comments?|docstrings?
         |notes?) (\w+ ){0,3}(tells?|asks?|says?)|order of the|(management|director|owner|boss)\b|(this|the|final|last
@@ -83,7 +83,7 @@ RISKS: dict[str, str] = {
     "shell=True": r"shell true",
     "verify=False": r"verify false|certificate (verification|validation)",
     "pickle": r"(pickle|marshal|shelve) (loads?|open)|unpickl\w*",
-    "eval": r"eval|exec|os system",
+    "eval": r"(?<!literal )eval|exec|os system",
     "built SQL": r"(concatenat|paste|format|interpolat)\w* (\w+ ){0,4}sql",
     "world writable": r"world (writ|read)\w*able|0?o?777",
     "bare except": r"bare except|except (and )?pass|(swallow|hush)\w* (\w+ ){0,2}(errors?|exceptions?)|every exception",
