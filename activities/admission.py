@@ -23,6 +23,19 @@ FAR_BACK = 20
 LONGEST_SECONDS = 15.0
 
 
+async def stand_in_line(accounts: "Accounts", task: AgentTaskInput) -> None:
+    """Take a slot and hold the budget.
+
+    Raises:
+        NotAdmitted: there is no room yet, with how long to wait before the next look.
+        PriceUnknown, TaskGone: as `Accounts.admit`.
+    """
+    place = await accounts.admit(task)
+    if place:
+        wait = random.uniform(*RETRY_SECONDS) * max(1.0, place / FAR_BACK)  # noqa: S311
+        raise NotAdmitted("the tenant has no room yet", retry_after=min(wait, LONGEST_SECONDS))
+
+
 class AdmissionActivities:
     """The door of every task. `policy` is what holds where neither a tenant nor a task says otherwise."""
 
@@ -40,10 +53,7 @@ class AdmissionActivities:
             PriceUnknown: the tenant's money is limited, and a model has no price.
             TaskGone: the task is unknown, final, or was cancelled while it waited.
         """
-        place = await self._accounts.admit(task)
-        if place:
-            wait = random.uniform(*RETRY_SECONDS) * max(1.0, place / FAR_BACK)  # noqa: S311
-            raise NotAdmitted("the tenant has no room yet", retry_after=min(wait, LONGEST_SECONDS))
+        await stand_in_line(self._accounts, task)
         spec = await self._store.spec(task.task_id, task.tenant)
         return Admission(
             title=spec.title,

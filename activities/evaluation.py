@@ -1,14 +1,12 @@
 """What an evaluation asks of the database: its place in line, past tasks, a look at a report, and its result."""
 
 import asyncio
-import random
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from temporalio import activity
 
-from activities.admission import FAR_BACK, LONGEST_SECONDS, RETRY_SECONDS
-from schema.errors import NotAdmitted
+from activities.admission import stand_in_line
 from schema.messages.evaluation import (
     Choice,
     ChooseSubjectsInput,
@@ -82,10 +80,7 @@ class EvaluationActivities:
             PriceUnknown: the tenant's money is limited, and a model has no price.
             TaskGone: the task is unknown or final.
         """
-        place = await self._accounts.admit(task)
-        if place:
-            wait = random.uniform(*RETRY_SECONDS) * max(1.0, place / FAR_BACK)  # noqa: S311
-            raise NotAdmitted("the tenant has no room yet", retry_after=min(wait, LONGEST_SECONDS))
+        await stand_in_line(self._accounts, task)
 
     @activity.defn(name="release_learning")
     async def release_learning(self, task: AgentTaskInput) -> None:

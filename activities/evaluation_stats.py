@@ -6,7 +6,7 @@ Formulas, sources, and how often they are wrong: docs/learning-statistics.md.
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import comb
 from uuid import UUID
 
@@ -169,16 +169,7 @@ def report_of(
         if found != "worse" and seen.tasks >= min_tasks:
             found, why = verdict_on_rule(rule, mended, seen, margin=margin)
     return EvaluationReport(
-        pairs=seen.pairs,
-        tasks=seen.tasks,
-        better=seen.better,
-        worse=seen.worse,
-        old=seen.old,
-        new=seen.new,
-        p_value=seen.p_value,
-        p_tasks=seen.p_tasks,
-        difference=seen.difference,
-        interval=seen.interval,
+        **asdict(seen),
         margin=margin,
         verdict=found,
         why=f"{why}; {remark}" if remark else why,
@@ -189,16 +180,8 @@ def report_of(
 
 
 def _of_rule(rule: str, seen: Compared, runs: Sequence[PairRun]) -> RuleReport:
-    return RuleReport(
-        rule=rule,
-        better=seen.better,
-        worse=seen.worse,
-        p_value=seen.p_value,
-        p_tasks=seen.p_tasks,
-        difference=seen.difference,
-        interval=seen.interval,
-        runs=tuple(runs),
-    )
+    numbers = {name: value for name, value in asdict(seen).items() if name in RuleReport.model_fields}
+    return RuleReport(rule=rule, runs=tuple(runs), **numbers)
 
 
 def _by_task(runs: Sequence[PairRun]) -> dict[UUID, list[int]]:

@@ -206,23 +206,31 @@ STAYING = ("prompt_bases", "prompt_guidelines", "prompt_versions", "prompt_moves
 
 # Where an update stands in line: eligible ones are made anew from what is active now and evaluated, others wait.
 ADMIT = """
+CREATE FUNCTION prompt_update_locked(p_id uuid, p_at timestamptz) RETURNS public.learning_updates
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found public.learning_updates;
+BEGIN
+    SELECT * INTO found FROM public.learning_updates WHERE id = p_id AND kind = 'prompt';
+    IF found.id IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'GL002', MESSAGE = 'not pending: there is no such proposal';
+    END IF;
+    PERFORM public.prompt_caller(found.tenant, p_at);
+    PERFORM public.prompt_lock(found.tenant, found.role);
+    SELECT * INTO found FROM public.learning_updates WHERE id = p_id FOR UPDATE;
+    RETURN found;
+END $$;
+
 CREATE FUNCTION admit_prompt_update(update_id uuid, at timestamptz DEFAULT now()) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     p_at CONSTANT timestamptz := coalesce(admit_prompt_update.at, now());
     p_id CONSTANT uuid := admit_prompt_update.update_id;
-    wanted public.learning_updates;
+    wanted public.learning_updates := public.prompt_update_locked(p_id, p_at);
     slot record;
     busy boolean;
 BEGIN
-    SELECT * INTO wanted FROM public.learning_updates WHERE id = p_id AND kind = 'prompt';
-    IF wanted.id IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'GL002', MESSAGE = 'not pending: there is no such proposal';
-    END IF;
-    PERFORM public.prompt_caller(wanted.tenant, p_at);
-    PERFORM public.prompt_lock(wanted.tenant, wanted.role);
-    SELECT * INTO wanted FROM public.learning_updates WHERE id = p_id FOR UPDATE;
     IF wanted.state NOT IN ('proposed', 'waiting', 'evaluating', 'pending')
         OR (wanted.new_guideline IS NULL AND wanted.op <> 'remove') THEN
         RETURN wanted.state;

@@ -8,21 +8,6 @@ down_revision = "0013"
 
 # One lock for the pointer, then the row. GOLDEN is who approves where no person is asked.
 APPROVE = """
-CREATE FUNCTION prompt_update_locked(p_id uuid, p_at timestamptz) RETURNS public.learning_updates
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    found public.learning_updates;
-BEGIN
-    SELECT * INTO found FROM public.learning_updates WHERE id = p_id AND kind = 'prompt';
-    IF found.id IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'GL002', MESSAGE = 'not pending: there is no such proposal';
-    END IF;
-    PERFORM public.prompt_caller(found.tenant, p_at);
-    PERFORM public.prompt_lock(found.tenant, found.role);
-    SELECT * INTO found FROM public.learning_updates WHERE id = p_id FOR UPDATE;
-    RETURN found;
-END $$;
-
 CREATE FUNCTION end_prompt_canary(p_tenant text, p_role text, p_actor text, p_reason text, p_at timestamptz,
                                   p_cooldown boolean) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
