@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 
 from schema.messages.learning import LearningSpec, PromptDiff, PromptEvidence
 from schema.messages.steps import Role
-from schema.prompts import Guideline, active_version, read_prompt, update_digest
+from schema.prompts import Guideline, Prompt, active_version, read_prompt, update_digest
 from schema.tables import accounts, learning_updates, prompt_guidelines, tasks
 from schema.texts import canonical_json, digest_of, put_text
 
@@ -51,11 +51,7 @@ async def write_proposal(
     if parent is None:
         raise NoPrompt(f"no prompt is installed for the role {role}: is a supervisor running?")
     prompt = await read_prompt(connection, parent)
-    old = None
-    if diff.before is not None:
-        old = next((each for each in prompt.guidelines if each.text == diff.before), None)
-        if old is None:
-            raise NoPrompt(f"the prompt of the {role} has no such guideline")
+    old = _replaced(prompt, diff)
     new = await _store(connection, tenant, role, diff.after)
     written = await connection.execute(
         postgresql.insert(learning_updates)
@@ -83,6 +79,16 @@ async def write_proposal(
     spec = LearningSpec(learning=evidence.pattern, role=role, guidelines=tuple(each.text for each in prompt.guidelines))
     await _write_task(connection, update_id, tenant, spec, proposer, budget_tokens, slots)
     return True
+
+
+def _replaced(prompt: Prompt, diff: PromptDiff) -> Guideline | None:
+    """The guideline that a diff changes or removes; None of an addition."""
+    if diff.before is None:
+        return None
+    for each in prompt.guidelines:
+        if each.text == diff.before:
+            return each
+    raise NoPrompt(f"the prompt of the {prompt.role} has no such guideline")
 
 
 async def set_guideline(

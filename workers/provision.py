@@ -35,6 +35,9 @@ SCAN_SCHEDULE = "learning-scan"
 BY_SETTING = "GOLDEN_LEARNING_SCAN is {}"
 """The note on the Schedule of the scan."""
 
+ONE_AFTER_THE_OTHER = SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1))
+"""What was missed while no supervisor was there is not made up for: the next run sees it all."""
+
 
 async def provision(client: Client, database: Database, settings: Settings) -> None:
     """Create the search attributes, this release's base prompts and the Schedules where they are missing.
@@ -78,7 +81,7 @@ async def _reconcile_schedule(client: Client, every: timedelta) -> None:
             static_summary="rows and workflows, brought together",
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+        policy=ONE_AFTER_THE_OTHER,
     )
     try:
         await client.create_schedule(RECONCILE_SCHEDULE, schedule, trigger_immediately=True)
@@ -99,7 +102,7 @@ async def scan_schedule(client: Client, settings: Settings) -> None:
             static_summary="what fails too often, and who might learn from it",
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+        policy=ONE_AFTER_THE_OTHER,
         state=ScheduleState(paused=paused, note=note),
     )
     try:
