@@ -1,0 +1,1 @@
+"""`golden backup` and `golden restore`: what is needed after the worst, and the way back."""
