@@ -1,0 +1,1 @@
+"""`golden prove`: one real attack or fault for each of the ten guarantees, against a running stack."""
