@@ -6,17 +6,22 @@ no work, charged at its estimate where nobody can know.
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from activities.briefs import Material
 from activities.circuit import Outcome, Rules
 from activities.circuits import Blocked, Circuits
 from activities.ledger import Call, Ledger, Usage
+from activities.meters import count, observe
 from activities.models import Models, Question, RefusedCall, Reply
 from activities.prompt_store import base_of
 from activities.questions import question_for
 from activities.routes import ModelTarget
+from activities.tracing import model_span, tell_reply
 from activities.wording import Lesson
+from schema import metrics
 from schema.errors import AnswerTooLong, ModelUnavailable, RouteClosed
 from schema.messages.steps import AskRoleInput
 
@@ -43,11 +48,15 @@ class Answered:
 class Dispatcher:
     """Sends calls, each once, each under a reservation."""
 
-    def __init__(self, ledger: Ledger, models: Models, circuits: Circuits, rules: Rules) -> None:
+    def __init__(
+        self, ledger: Ledger, models: Models, circuits: Circuits, rules: Rules, *, spoken: bool = False
+    ) -> None:
+        """`spoken`: spans hold what was asked and answered."""
         self._ledger = ledger
         self._models = models
         self._circuits = circuits
         self._rules = rules
+        self._spoken = spoken
 
     async def blocked(self, ask: AskRoleInput) -> float | None:
         """Seconds until it is worth to try again; None where a model of the route may be called, or none is to be."""
@@ -101,9 +110,12 @@ class Dispatcher:
         try:
             call = await self._reserve(ask, version, target, question, number, dispatch)
             began = time.monotonic()
-            reply = await self._call(call, target, question)
+            with model_span(call, ask.role, version, target, question) as span:
+                reply = await self._call(call, target, question)
+                usage = believed(reply.usage)
+                tell_reply(span, question, reply, usage, spoken=self._spoken)
             outcome = self._rules.answered(time.monotonic() - began)
-            return Answered(call, target, reply, believed(reply.usage))
+            return Answered(call, target, reply, usage)
         except RefusedCall as refused:
             if not refused.ours:
                 outcome = Outcome.QUOTA if refused.quota else Outcome.FAILURE
@@ -123,19 +135,45 @@ class Dispatcher:
         self, ask: AskRoleInput, version: str, target: ModelTarget, question: Question, number: int, dispatch: int
     ) -> Call:
         reading, writing = worst_case(question)
-        call = Call(ask.ref, number, dispatch, reading + writing, target.cost(reading, writing))
+        call = Call(ask.ref, number, dispatch, reading + writing, target.cost(reading, writing), ask.role)
         await self._ledger.reserve(call, role=ask.role, model=target.model, prompt_version=version)
         return call
 
     async def _call(self, call: Call, target: ModelTarget, question: Question) -> Reply:
         try:
-            return await self._models.call(target, question)
+            with _counted(target.model):
+                return await self._models.call(target, question)
         except RefusedCall as refused:
             await self._ledger.release(call, str(refused))
             raise
         except (ModelUnavailable, asyncio.CancelledError):
             await asyncio.shield(self._ledger.uncertain(call))
             raise
+
+
+@contextmanager
+def _counted(model: str) -> Iterator[None]:
+    """Count how long a call took, and one that gave no answer; what an answer is worth its judge counts."""
+    began = time.monotonic()
+    try:
+        yield
+    except (RefusedCall, ModelUnavailable, asyncio.CancelledError) as error:
+        count(metrics.LLM_REQUESTS, 1, model, _outcome_of(error))
+        raise
+    finally:
+        observe(metrics.LLM_SECONDS, time.monotonic() - began, model)
+
+
+def _outcome_of(error: BaseException) -> str:
+    if isinstance(error, RefusedCall):
+        return "refused"
+    if isinstance(error, AnswerTooLong):
+        return "invalid"
+    if isinstance(error, asyncio.CancelledError):
+        return "cancelled"
+    # The SDKs of the providers have timeouts of their own, each with its own name.
+    cause = error.__cause__
+    return "timeout" if isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ else "failed"
 
 
 def worst_case(question: Question) -> tuple[int, int]:

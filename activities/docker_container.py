@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +17,7 @@ import docker
 import docker.errors
 
 import deploy.sandbox
+from activities import docker_tls
 from activities.docker_capture import Capture
 from deploy.sandbox import daemon, frames
 from deploy.sandbox.daemon import NO_ANSWER
@@ -271,6 +273,10 @@ def _attach(client: docker.DockerClient, container_id: str) -> socket.socket:
     """Our own handle of the attachment, before the start, so that nothing is lost and its end is seen."""
     params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
     attached = client.api.attach_socket(container_id, params=params)
+    if isinstance(attached, ssl.SSLSocket):
+        connection = docker_tls.plain(attached)
+        connection.setblocking(False)
+        return connection
     connection = socket.socket(fileno=os.dup(attached.fileno()))
     attached._response.close()
     connection.setblocking(False)

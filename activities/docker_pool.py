@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import docker
+from opentelemetry import trace
 from pydantic import ValidationError
 
 from activities import docker_lease, self_check
@@ -22,8 +23,10 @@ from activities.docker_container import (
     missing_runtime,
     unavailable,
 )
+from activities.meters import observe
 from deploy.checks import Check
 from deploy.sandbox import daemon, frames
+from schema import metrics
 from schema.errors import FinalError, IsolationRequired, SandboxBusy, SettingsError
 from schema.messages.sandbox import Isolation, SandboxJob, SandboxLimits, SandboxRun, Usage
 
@@ -111,14 +114,18 @@ class DockerSandboxPool:
 
     async def run(self, job: SandboxJob) -> SandboxRun:
         """Run one job in a container of its own."""
-        spec = self._spec(job)
+        spec, asked = self._spec(job), time.monotonic()
         async with self._slot():
             container = await self._take(spec)
+            observe(metrics.SANDBOX_START_SECONDS, time.monotonic() - asked)
+            trace.get_current_span().add_event("golden.sandbox.taken")
             # A short run has the processor to itself; behind a long one the next is made meanwhile.
             refill = asyncio.get_running_loop().call_later(REFILL_AFTER, self._refill)
             try:
                 async with self._closing(container):
-                    return await self._result(container, job, time.monotonic())
+                    run = await self._result(container, job, time.monotonic())
+                observe(metrics.SANDBOX_RUN_SECONDS, run.usage.wall_seconds, run.limit or "none")
+                return run
             finally:
                 refill.cancel()
                 self._refill()

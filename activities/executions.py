@@ -21,7 +21,13 @@ async def read_job(database: Database, execution: SandboxExecutionInput) -> Sand
 async def record_run(database: Database, execution: SandboxExecutionInput, run: SandboxRun) -> SandboxExecutionResult:
     """Store the report, and tell the audit log how the run ended, in one transaction."""
     async with database.tenant(execution.tenant) as connection:
-        report = await put_text(connection, execution.tenant, canonical_json(run.model_dump(mode="json")))
+        report = await put_text(
+            connection,
+            execution.tenant,
+            canonical_json(run.model_dump(mode="json")),
+            execution.execution_id,
+            of_run=True,
+        )
         record = AuditRecord(
             actor=execution.actor,
             role=execution.role,

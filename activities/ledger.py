@@ -7,6 +7,7 @@ finds it without a response charges that dispatch at its estimate, and opens the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
@@ -14,7 +15,9 @@ from sqlalchemy import BigInteger, BindParameter, Integer, Text, Uuid, bindparam
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from schema.database import Database
+from activities.meters import count
+from schema import metrics
+from schema.database import Database, after_commit
 from schema.errors import BudgetBusy, BudgetExhausted, Overtaken, PriceUnknown, TaskGone
 from schema.messages.steps import StepRef
 from schema.tables import model_calls, tasks, texts
@@ -50,6 +53,7 @@ class Call:
     Attributes:
         reserved: tokens that it may use at most.
         reserved_micro_usd: what they cost at most; None where the price is unknown.
+        role: whose call it is, for what is counted; nothing of the ledger goes by it.
     """
 
     ref: StepRef
@@ -57,6 +61,7 @@ class Call:
     dispatch: int
     reserved: int
     reserved_micro_usd: int | None = None
+    role: str = ""
 
     @property
     def key(self) -> dict[str, Any]:
@@ -199,7 +204,7 @@ async def past_of(connection: AsyncConnection, ref: StepRef) -> Past:
     ).all()
     for row in rows:
         if row.state == "sent":
-            await _end(connection, Call(ref, row.ask, row.dispatch, row.reserved_tokens), "uncertain")
+            await _end(connection, _call_of(ref, row), "uncertain")
     return _summary(rows)
 
 
@@ -215,7 +220,7 @@ async def expire_calls(connection: AsyncConnection, tenant: str, task_id: UUID, 
     open_calls = await connection.execute(select(model_calls).where(*which))
     for row in open_calls.all():
         ref = StepRef(task_id=task_id, tenant=tenant, step=row.step, epoch=row.epoch)
-        await _end(connection, Call(ref, row.ask, row.dispatch, row.reserved_tokens), "expire")
+        await _end(connection, _call_of(ref, row), "expire")
 
 
 async def _lock_task(connection: AsyncConnection, task_id: UUID) -> None:
@@ -228,7 +233,25 @@ async def _end(connection: AsyncConnection, call: Call, kind: End, usage: Usage 
     if usage is not None:
         used = {"input": usage.input_tokens, "output": usage.output_tokens, "micro_usd": usage.micro_usd}
     values = {"response": None, "body": None, "invalid": None, **stored}
-    return bool(await connection.scalar(_SETTLE, {**call.key, "kind": kind, **used, **values}))
+    ended = bool(await connection.scalar(_SETTLE, {**call.key, "kind": kind, **used, **values}))
+    if ended and kind != "release":
+        after_commit(connection, partial(_count_charge, call, usage))
+    return ended
+
+
+def _count_charge(call: Call, usage: Usage | None) -> None:
+    """Count what the ledger charged: the use, or the hold where nobody knows the use."""
+    if usage is None:
+        count(metrics.LLM_TOKENS, call.reserved, call.role, "uncertain")
+        count(metrics.LLM_MICRO_USD, call.reserved_micro_usd or 0, call.role)
+    else:
+        count(metrics.LLM_TOKENS, usage.input_tokens, call.role, "input")
+        count(metrics.LLM_TOKENS, usage.output_tokens, call.role, "output")
+        count(metrics.LLM_MICRO_USD, usage.micro_usd or 0, call.role)
+
+
+def _call_of(ref: StepRef, row: Any) -> Call:
+    return Call(ref, row.ask, row.dispatch, row.reserved_tokens, row.reserved_micro_usd, row.role)
 
 
 def _summary(rows: Sequence[Any]) -> Past:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.events import Event
+from activities.meters import count
+from schema import metrics
 from schema.errors import (
     BudgetBusy,
     BudgetExhausted,
@@ -119,8 +121,10 @@ class LlmActivities:
         except AnswerRefused as refusal:
             told = str(refusal)[:500]
             await self._ledger.settle(answered.call, answered.usage, answered.reply.text, invalid=told)
+            count(metrics.LLM_REQUESTS, 1, answered.target.model, "invalid")
             return None, answered.call.dispatch, told
         stored = await self._ledger.settle(answered.call, answered.usage, answer, invalid=None)
+        count(metrics.LLM_REQUESTS, 1, answered.target.model, "ok")
         if stored == digest_of(answer):
             self._store.remember(ask.ref.tenant, stored, answer)
         return stored, answered.call.dispatch, None

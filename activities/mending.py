@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.sandbox import with_heartbeat
+from activities.tracing import in_sandbox_span
 from schema.messages.sandbox import Mended, SandboxJob, SandboxRun
 from schema.messages.steps import MendInput, MendResult
 
@@ -48,7 +49,7 @@ class MendingActivities:
             findings=SandboxRun.model_validate_json(report or "").findings,
             gentle=mend.gentle,
         )
-        run = await with_heartbeat(self._pool.run(job))
+        run = await with_heartbeat(in_sandbox_span(job, self._pool.run(job)))
         better = mended_files(job, run.mended)
         if better == files:
             result, texts = MendResult(), []

@@ -50,11 +50,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back. `cut` is an answer that ended at the token limit."""
+    """What came back. `cut` is an answer that ended at the token limit; `model` what the provider says answered."""
 
     text: str
     usage: Usage
     cut: bool
+    model: str | None = None
 
 
 class RefusedCall(Exception):
@@ -196,7 +197,7 @@ def _reply(target: ModelTarget, response: ModelResponse, draft: Draft | None) ->
         text = draft.whole(text)
     used = response.usage
     usage = Usage(used.input_tokens, used.output_tokens, target.cost(used.input_tokens, used.output_tokens))
-    return Reply(text, usage, response.finish_reason == "length")
+    return Reply(text, usage, response.finish_reason == "length", response.model_name)
 
 
 def _caused_by(error: BaseException | None, *names: str) -> bool:

@@ -26,6 +26,7 @@ def open_tasks(database: Database, *, older_than_seconds: int, page: int = PAGE)
             tasks.c.state,
             tasks.c.admitted,
             tasks.c.cancel_requested_by,
+            tasks.c.traceparent,
             decisions.c.decision,
         )
         .outerjoin(decisions, decisions.c.task_id == tasks.c.task_id)

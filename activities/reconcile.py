@@ -7,6 +7,7 @@ from temporalio import activity
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from schema import telemetry
 from schema.engine import (
     APPROVAL_DECIDED,
     LETTER_DECIDED,
@@ -38,17 +39,23 @@ _RUNNING = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_A
 class ReconcileActivities:
     """One pass over the open tasks."""
 
-    def __init__(self, database: "Database", verdicts: "Verdicts", client: "Client") -> None:
+    def __init__(
+        self, database: "Database", verdicts: "Verdicts", client: "Client", retention_days: int | None = None
+    ) -> None:
+        """`retention_days`: final tasks older than this are erased; None keeps them for ever."""
         self._database = database
         self._verdicts = verdicts
         self._client = client
+        self._retention_days = retention_days
 
     @activity.defn(name="reconcile")
     async def reconcile(self) -> ReconcileResult:
-        """Start what was accepted and has no workflow, close what has lost its workflow, repeat lost wake-ups."""
+        """Start what was accepted and has no workflow, close what has lost its workflow, repeat lost wake-ups; erase
+        what is to be erased."""
+        from activities.erasing import Erasures
         from activities.open_tasks import open_tasks, unheard_letters
 
-        counts = {"started": 0, "closed": 0, "cancelled": 0, "woken": 0, "skipped": 0}
+        counts = {"started": 0, "closed": 0, "cancelled": 0, "woken": 0, "skipped": 0, "erased": 0}
         async for row in open_tasks(self._database, older_than_seconds=GRACE_SECONDS):
             activity.heartbeat()
             done = await self._mend(row)
@@ -58,6 +65,7 @@ class ReconcileActivities:
             activity.heartbeat()
             counts["woken"] += await self._wake(letter.workflow_id, LETTER_DECIDED)
         counts["woken"] += await self._see_updates_through()
+        counts["erased"] = await Erasures(self._database, self._client, self._retention_days).go_on(activity.heartbeat)
         return ReconcileResult(**counts)
 
     async def _see_updates_through(self) -> int:
@@ -96,7 +104,9 @@ class ReconcileActivities:
             # One that can't be read must not be in the way of all others.
             log.error("a task can't be started", task_id=str(row.task_id), error=error.type)
             return "skipped"
-        await start_task(self._client, row.task_id, row.tenant, title)
+        # In the trace of the request that it came with.
+        with telemetry.within(row.traceparent):
+            await start_task(self._client, row.task_id, row.tenant, title)
         return "started"
 
     async def _mend(self, row: Any) -> str | None:

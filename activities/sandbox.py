@@ -9,6 +9,7 @@ from temporalio import activity
 
 from activities.events import Event
 from activities.judging import judge
+from activities.tracing import in_sandbox_span
 from schema.messages.execution import SandboxExecutionInput, SandboxExecutionResult
 from schema.messages.sandbox import SandboxJob, SandboxRun
 from schema.messages.steps import AgentTaskInput, Proof, ProveInput
@@ -52,7 +53,7 @@ class SandboxActivities:
             guards=spec.policy.guards if prove.guards is None else prove.guards,
             given=spec.files,
         )
-        run = await with_heartbeat(judge(self._pool, job))
+        run = await with_heartbeat(in_sandbox_span(job, judge(self._pool, job)))
         proof, report = proof_of(prove.candidate, files, run)
         number = int(prove.ref.step.rsplit("/", 1)[1])
         told = proof.model_dump(include={"passed", "tests_passed", "tests_failed", "limit", "size_bytes"})
@@ -82,7 +83,7 @@ class SandboxActivities:
         from activities.executions import read_job, record_run
 
         job = await read_job(self._store.database, execution)
-        run = await with_heartbeat(judge(self._pool, job))
+        run = await with_heartbeat(in_sandbox_span(job, judge(self._pool, job)))
         return await record_run(self._store.database, execution, run)
 
 

@@ -134,7 +134,7 @@ class TaskStore:
         """
         async with self.database.tenant(ref.tenant) as connection:
             for body in texts:
-                await put_text(connection, ref.tenant, body)
+                await put_text(connection, ref.tenant, body, ref.task_id)
             if await close_step(connection, ref, "done", detail, result.model_dump(mode="json"), events):
                 return None
             return await connection.scalar(

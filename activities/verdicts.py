@@ -1,6 +1,7 @@
 """Ends tasks in PostgreSQL: the result, the verdict, the slot and the hold, all or nothing."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,12 +13,16 @@ from activities.answers import read_candidate
 from activities.fixes import fix_record, fix_views
 from activities.follow_ups import follow_up
 from activities.ledger import expire_calls
+from activities.meters import observe
 from activities.outcomes import StepCalls, read_calls, write_outcomes
+from schema import metrics
 from schema.audit import AuditRecord, append
+from schema.database import after_commit, now_of
 from schema.messages.sandbox import SandboxRun
 from schema.messages.steps import EscalateInput, FinishInput, HumanDecision, ReadDecisionInput
 from schema.messages.task import FINAL_STATES, RoleTokens, TaskResult, TaskState
 from schema.messages.vote import Explanation
+from schema.proposals import LEARNING
 from schema.story import append_event, move
 from schema.tables import dead_letters, decisions, task_steps, tasks
 from schema.texts import get_texts, put_text
@@ -74,6 +79,9 @@ class Verdicts:
         await self._accounts.give_back(connection, finish.task_id)
         if records:
             await append(connection, finish.tenant, records)
+        if row.kind != LEARNING:
+            took = (await now_of(connection) - row.submitted_at).total_seconds()
+            after_commit(connection, partial(observe, metrics.TASK_SECONDS, took, finish.state.value))
         return True
 
 
@@ -85,7 +93,7 @@ async def _show(connection: AsyncConnection, question: EscalateInput) -> None:
     spent = await connection.scalar(select(tasks.c.spent_micro_usd).where(tasks.c.task_id == task_id))
     shown = question.shown.model_copy(update={"reason": question.question})
     result = await _result(connection, shown, spent or 0, await read_calls(connection, task_id))
-    reference = await put_text(connection, question.ref.tenant, result.model_dump_json())
+    reference = await put_text(connection, question.ref.tenant, result.model_dump_json(), task_id)
     await connection.execute(update(tasks).where(tasks.c.task_id == task_id).values(result=reference))
 
 
@@ -96,7 +104,7 @@ async def _end(connection: AsyncConnection, finish: FinishInput, row: Any) -> li
     records = [fix_record(finish.task_id, fix) for fix in result.fixes]
     follow_ups, created = await follow_up(connection, row, finish.state, result)
     result = result.model_copy(update={"follow_ups": follow_ups})
-    reference = await put_text(connection, finish.tenant, result.model_dump_json())
+    reference = await put_text(connection, finish.tenant, result.model_dump_json(), finish.task_id)
     await write_outcomes(connection, row, finish.state, calls)
     await connection.execute(
         update(tasks)

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
+from activities.meters import observe
+from schema import metrics
 from schema.messages.consensus import (
     ReadRecordsInput,
     RecordedVote,
@@ -65,6 +67,10 @@ class VoteActivities:
         )
         async with self._store.database.tenant(vote.ref.tenant) as connection:
             first = await _write(connection, vote, body, recorded)
+        if first is None and vote.began is not None:
+            # Both by Temporal's clock.
+            took = (activity.info().started_time - vote.began).total_seconds()
+            observe(metrics.CONSENSUS_SECONDS, took, explained.outcome)
         return recorded if first is None else RecordedVote.model_validate(first)
 
 
@@ -79,7 +85,7 @@ async def _write(
     from schema.texts import put_text
 
     ref = vote.ref
-    await put_text(connection, ref.tenant, body)
+    await put_text(connection, ref.tenant, body, ref.task_id)
     if not await close_step(connection, ref, "done", "", recorded.model_dump(mode="json")):
         stored: dict[str, object] | None = await connection.scalar(
             select(task_steps.c.result).where(is_step(ref), task_steps.c.state == "done")

@@ -1,9 +1,10 @@
-"""What governance costs: `python bench/overhead.py [--rounds N] [--tasks N] [--check]`.
+"""What governance costs: `python bench/overhead.py [--rounds N] [--tasks N] [--check] [--write]`.
 
 Whole tasks (a plan, three candidates developed and proven, four ballots, a verdict) beside the same course on bare
 Temporal (`bench/bare_task.py`), on one Temporal server, by turns, 20 in flight. The provider is a process of its own
 that answers in 50 ms, the sandbox is played; PostgreSQL and everything else are real. Prints a Markdown table of the
-medians of the rounds; with `--check` it ends with 1 where the ratio is below the goal.
+medians of the rounds; with `--check` it ends with 1 where the ratio is below the goal, with
+`--write` the table goes into docs/load.md.
 """
 
 import argparse
@@ -40,6 +41,7 @@ from schema.texts import canonical_json, put_text  # noqa: E402
 from tests.support.parts import free_port, running_postgres, running_temporal  # noqa: E402
 
 GOAL = 0.8
+BEGIN, END = "<!-- measured: bench/overhead.py -->", "<!-- end of bench/overhead.py -->"
 IN_FLIGHT = 20
 
 Run = Callable[[], Awaitable[None]]
@@ -166,19 +168,25 @@ async def measure(home: Path, rounds: int, number: int) -> dict[str, list[Round]
         return found
 
 
-def report(found: dict[str, list[Round]]) -> float:
-    """Print the medians; the median of the ratios."""
-    print("| | tasks a second | CPU ms a task, worker |\n| --- | --- | --- |")
+def report(found: dict[str, list[Round]]) -> tuple[str, float]:
+    """The medians as Markdown, and the median of the ratios."""
+    lines = ["| | tasks a second | CPU ms a task, worker |", "| --- | --- | --- |"]
     for name, rounds in found.items():
         rate, used = (
             statistics.median(values) for values in zip(*((r.per_second, r.cpu_ms) for r in rounds), strict=True)
         )
-        print(f"| {name} | {rate:.1f} | {used:.0f} |")
+        lines.append(f"| {name} | {rate:.1f} | {used:.0f} |")
     ratio = statistics.median(
         ours.per_second / other.per_second for ours, other in zip(found["golden"], found["bare"], strict=True)
     )
-    print(f"\n{ratio:.2f} of the bare throughput (goal {GOAL})")
-    return ratio
+    return "\n".join([*lines, "", f"{ratio:.2f} of the bare throughput (goal {GOAL})"]), ratio
+
+
+def write(told: str) -> None:
+    """The table into the page, between its marks."""
+    page = ROOT / "docs" / "load.md"
+    before, _, rest = page.read_text().partition(BEGIN)
+    page.write_text(f"{before}{BEGIN}\n{told}\n{END}{rest.partition(END)[2]}")
 
 
 def main() -> int:
@@ -187,9 +195,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tasks", type=int, default=60)
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="golden-bench-") as folder:
-        ratio = report(asyncio.run(measure(Path(folder), arguments.rounds, arguments.tasks)))
+        told, ratio = report(asyncio.run(measure(Path(folder), arguments.rounds, arguments.tasks)))
+    print(told)
+    if arguments.write:
+        write(told)
     return 1 if arguments.check and ratio < GOAL else 0
 
 

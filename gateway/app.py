@@ -14,24 +14,26 @@ from starlette.responses import Response
 from starlette.routing import Route
 from temporalio.client import Client
 
+from gateway import metrics
 from gateway.anchoring import Anchoring
-from gateway.audit import AuditLog
+from gateway.audit import ALLOWED, DENIED, FAILED, AuditLog
 from gateway.authentication import Verifier
 from gateway.envelope import Envelope
 from gateway.feed import EventFeed
-from gateway.gauges import FleetGauges
+from gateway.fleet import Fleet
 from gateway.guard import serve
 from gateway.jwks_cache import JwksCache
 from gateway.messenger import Messenger
 from gateway.operations import Operation, PublicOperation
-from gateway.rate_limits import Turnstile
+from gateway.rate_limits import FAILURES, PRINCIPAL, Turnstile
 from gateway.routes import OPERATIONS, PUBLIC_OPERATIONS
 from gateway.services import Services
 from gateway.token_keys import KeyFolder
 from gateway.ui_front import UiFront
 from schema.database import Database
 from schema.errors import SettingsError
-from schema.settings import Settings, is_loopback
+from schema.identity_settings import is_loopback
+from schema.settings import Settings
 
 UI_SECONDS = 30
 
@@ -67,7 +69,11 @@ def create_app(settings: Settings, database: Database, temporal_client: Client) 
     app.router.redirect_slashes = False
     app.state.services = services
     app.state.anchoring = Anchoring(settings, database, services.audit)
-    app.state.gauges = FleetGauges(database)
+    app.state.fleet = Fleet.of(settings, database, temporal_client)
+    table: tuple[AnyOperation, ...] = (*OPERATIONS, *PUBLIC_OPERATIONS)
+    metrics.begin(
+        {each.path for each in table} | {metrics.UNKNOWN_ROUTE}, (PRINCIPAL, FAILURES.name), (ALLOWED, DENIED, FAILED)
+    )
     return app
 
 
@@ -82,8 +88,10 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     services: Services = app.state.services
     verifier = services.verifier
     anchoring: Anchoring = app.state.anchoring
-    gauges: FleetGauges = app.state.gauges
-    running = [anchoring.run(), services.feed.run(), verifier.run(), gauges.run()]
+    fleet: Fleet = app.state.fleet
+    running = [anchoring.run(), services.feed.run(), verifier.run()]
+    if services.settings.fleet_metrics:
+        running.append(fleet.run())
     listening = [asyncio.create_task(each) for each in running]
     try:
         yield

@@ -30,7 +30,7 @@ from gateway.problems import (
 )
 from gateway.sampler import Sampler
 from gateway.services import Call
-from gateway.values import read_trace_id
+from gateway.tracing import trace_id_of
 from schema.audit import PLATFORM, AuditRecord, append, payload_digest
 from schema.database import Database
 
@@ -73,7 +73,7 @@ def record_of(
         outcome=outcome,
         reason=reason,
         request_id=request.state.request_id,
-        trace_id=read_trace_id(request.headers),
+        trace_id=trace_id_of(request),
         digest=digest,
     )
 
@@ -92,6 +92,7 @@ async def record_act(
     try:
         await append(connection, call.tenant, [record])
     except DBAPIError as error:
+        metrics.AUDIT_FAILURES.inc()
         raise _unavailable(error) from error
     metrics.AUDIT_RECORDS.labels(ALLOWED).inc()
 
@@ -113,7 +114,11 @@ class AuditLog:
         Raises:
             Problem: 503, it was not.
         """
-        await self._groups.do((chain, record))
+        try:
+            await self._groups.do((chain, record))
+        except Exception:
+            metrics.AUDIT_FAILURES.inc()
+            raise
 
     async def tell_unknown(self, request: Request, address: str, problem: Problem) -> None:
         """Tell the platform's chain of a request by nobody knows whom, unless too many were told already."""
@@ -129,7 +134,7 @@ class AuditLog:
                 outcome=DENIED,
                 reason=_with_missed(reason, missed),
                 request_id=request.state.request_id,
-                trace_id=read_trace_id(request.headers),
+                trace_id=trace_id_of(request),
             )
             await self.tell(PLATFORM, record)
 

@@ -18,6 +18,7 @@ class Permission(StrEnum):
     TASKS_SUBMIT = "tasks:submit"
     TASKS_CANCEL = "tasks:cancel"
     TASKS_DECIDE = "tasks:decide"
+    TASKS_ERASE = "tasks:erase"
     TRUTHS_WRITE = "truths:write"
     POLICIES_WRITE = "policies:write"
     SANDBOX_EXECUTE = "sandbox:execute"
@@ -94,6 +95,7 @@ GRANTS: dict[Permission, frozenset[str]] = {
     Permission.PROMPTS_ROLLBACK: _KEEPERS,
     Permission.AUDIT_READ: _KEEPERS,
     Permission.BUDGETS_WRITE: _ADMINS,
+    Permission.TASKS_ERASE: _ADMINS,
     Permission.TOKENS_ISSUE: _ADMINS,
     Permission.CODEC_DECODE: _ADMINS,
 }

@@ -8,23 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.local import commands as stack_commands
-from gateway import (
-    cli_approvals,
-    cli_audit,
-    cli_budget,
-    cli_circuits,
-    cli_dead_letters,
-    cli_governance,
-    cli_keys,
-    cli_learn,
-    cli_policy,
-    cli_prompts,
-    cli_tasks,
-    cli_weights,
-)
 from gateway.cli_settings import read_settings
-from gateway.cli_token import tokens
 from gateway.client import CliError, ExitCode
 from gateway.terminal import line
 from schema.errors import GoldenError
@@ -41,13 +25,32 @@ class WorkerKind(StrEnum):
     ALL = "all"
 
 
-app = typer.Typer(
-    name="golden",
-    help="Coding tasks for teams of agents: submitted, proven, voted on, recorded.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+PARTS = {
+    "gateway.cli_tasks": (
+        *("submit", "vote", "watch", "result", "consensus", "cancel", "decide", "truth"),
+        *("tasks", "follow-up"),
+    ),
+    "gateway.cli_approvals": ("approvals",),
+    "gateway.cli_audit": ("audit",),
+    "gateway.cli_budget": ("budget",),
+    "gateway.cli_circuits": ("circuits",),
+    "gateway.cli_dead_letters": ("dead-letters",),
+    "gateway.cli_erase": ("erase",),
+    "gateway.cli_evidence": ("evidence",),
+    "gateway.cli_governance": ("governance",),
+    "gateway.cli_keys": ("keys", "ui"),
+    "gateway.cli_learn": ("learn",),
+    "gateway.cli_policy": ("policy",),
+    "gateway.cli_prompts": ("prompts",),
+    "gateway.cli_token": ("token",),
+    "gateway.cli_weights": ("weights",),
+    "gateway.cli_workers": ("workers",),
+    "deploy.local.commands": ("up", "down", "doctor"),
+    "deploy.prove.commands": ("prove",),
+    "deploy.recovery.commands": ("backup", "restore"),
+}
+"""The modules of the commands. Only the one that is asked for is imported: together they take two seconds."""
+
 database = typer.Typer(help="The database.", no_args_is_help=True)
 
 
@@ -65,14 +68,12 @@ def upgrade() -> None:
     print("the database is up to date")
 
 
-@app.command()
 def worker(kind: Annotated[WorkerKind, typer.Argument(help="Which worker.")]) -> None:
     """Run a worker in the foreground."""
     # Not an import: the workers are another program, which this one only starts.
     importlib.import_module("workers.main").run(kind.value, read_settings())
 
 
-@app.command()
 def gateway() -> None:
     """Run the gateway in the foreground."""
     from gateway.main import run
@@ -80,27 +81,36 @@ def gateway() -> None:
     run(read_settings())
 
 
-cli_tasks.register(app)
-cli_circuits.register(app)
-cli_keys.register(app)
-cli_weights.register(app)
-app.add_typer(tokens, name="token")
-app.add_typer(database, name="db")
-app.add_typer(cli_audit.app, name="audit")
-app.add_typer(cli_dead_letters.app, name="dead-letters")
-app.add_typer(cli_budget.app, name="budget")
-app.add_typer(cli_policy.app, name="policy")
-app.add_typer(cli_approvals.app, name="approvals")
-app.add_typer(cli_learn.app, name="learn")
-app.add_typer(cli_prompts.app, name="prompts")
-app.add_typer(cli_governance.app, name="governance")
-stack_commands.register(app)
+def exporter() -> None:
+    """Show the fleet's metrics, in the foreground; gateways then run with GOLDEN_FLEET_METRICS=false."""
+    from gateway.exporter import run
+
+    run(read_settings())
+
+
+def application(command: str | None = None) -> typer.Typer:
+    """The command line with the part that has this command, and with all of it where no part has."""
+    app = typer.Typer(
+        name="golden",
+        help="Coding tasks for teams of agents: submitted, proven, voted on, recorded.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for process in (worker, gateway, exporter):
+        app.command()(process)
+    app.add_typer(database, name="db")
+    if command not in ("worker", "gateway", "exporter", "db"):
+        for module in [name for name, commands in PARTS.items() if command in commands] or PARTS:
+            importlib.import_module(module).register(app)
+    return app
 
 
 def main() -> None:
     """The entry of the command `golden`."""
+    asked = next((each for each in sys.argv[1:] if not each.startswith("-")), None)
     try:
-        app()
+        application(asked)()
     except CliError as error:
         for text in str(error).splitlines():
             print(f"golden: {redact_text(line(text))}", file=sys.stderr)

@@ -144,3 +144,8 @@ def _decide(approval: str, act: str, reason: str, digest: str | None, *, as_json
 
 def _path(approval: str) -> str:
     return f"{ROUTE}/{quote(approval, safe='')}"
+
+
+def register(application: typer.Typer) -> None:
+    """Add these commands."""
+    application.add_typer(app, name="approvals")

@@ -114,6 +114,9 @@ async def _verify(settings: Settings, tenant: str | None) -> list[ChainReport]:
 def _show(report: ChainReport) -> None:
     state = "intact" if report.intact else "BAD"
     print(f"{line(report.tenant)}: {state}, {report.records} records, anchored to {report.anchored}")
+    for gap in report.epochs:
+        lost = f"records {gap.first} to {gap.last} lost by" if gap.last >= gap.first else "no anchored record lost by"
+        print(f"  {line(f'epoch {gap.epoch}: {lost} a restore at {gap.at.isoformat()}')}")
     for finding in report.findings:
         print(f"  {line(finding.message)}")
 
@@ -145,3 +148,8 @@ def _table(records: Iterator[ListedRecord]) -> Table:
             plain(line(record.reason or ""), "dim"),
         )
     return table
+
+
+def register(application: typer.Typer) -> None:
+    """Add these commands."""
+    application.add_typer(app, name="audit")

@@ -189,3 +189,8 @@ def _dollars(micro_usd: int) -> str:
 
 def _count(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
+
+
+def register(application: typer.Typer) -> None:
+    """Add these commands."""
+    application.add_typer(app, name="budget")

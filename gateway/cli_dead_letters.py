@@ -249,3 +249,8 @@ def _show(letter: DeadLetterView) -> None:
 
 def _age(seconds: int) -> str:
     return next((f"{seconds // length}{unit}" for unit, length in UNITS if seconds >= length), f"{seconds}s")
+
+
+def register(application: typer.Typer) -> None:
+    """Add these commands."""
+    application.add_typer(app, name="dead-letters")

@@ -95,3 +95,8 @@ def _next(each: RoleStanding) -> str:
     if each.allowed:
         return "at once"
     return time_of(each.next_allowed_at) or "never: the limit is 0"
+
+
+def register(application: typer.Typer) -> None:
+    """Add these commands."""
+    application.add_typer(app, name="governance")

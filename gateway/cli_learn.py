@@ -73,3 +73,8 @@ def weights(as_json: Json = False) -> None:
 def _which(named: str) -> int | str:
     """A number where it is one, else the text of a guideline."""
     return int(named) if named.isascii() and named.isdecimal() and len(named) < 4 else named
+
+
+def register(application: typer.Typer) -> None:
+    """Add these commands."""
+    application.add_typer(app, name="learn")

@@ -151,3 +151,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return line(value)
+
+
+def register(application: typer.Typer) -> None:
+    """Add these commands."""
+    application.add_typer(app, name="policy")

@@ -205,3 +205,8 @@ def _view(found: dict[str, Any]) -> PromptView:
 
 def _path(role: str) -> str:
     return f"/v1/prompts/{quote(role, safe='')}"
+
+
+def register(application: typer.Typer) -> None:
+    """Add these commands."""
+    application.add_typer(app, name="prompts")

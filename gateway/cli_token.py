@@ -172,3 +172,8 @@ def _check_tenant(tenant: str) -> None:
 
 def _shown(time: datetime) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def register(application: typer.Typer) -> None:
+    """Add these commands."""
+    application.add_typer(tokens, name="token")

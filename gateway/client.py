@@ -14,6 +14,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.authorisation import EVERY_TENANT
+from gateway.client_tracing import ClientTracing
 from gateway.terminal import line
 from schema.messages.base import Tenant
 from schema.messages.task import TaskEvent, TaskState
@@ -27,7 +28,7 @@ ATTEMPTS = 4
 LONGEST_WAIT_SECONDS = 120
 """A gateway that wants to be left alone for longer is told to whoever waits."""
 TENANT_HEADER = "Golden-Tenant"
-TOLD_BY_DETAIL = ("/not-found", "/no-vote")
+TOLD_BY_DETAIL = ("/not-found", "/no-vote", "/erased")
 """Problems whose detail says all that their title does."""
 
 _TENANT: TypeAdapter[str] = TypeAdapter(Tenant)
@@ -54,7 +55,7 @@ class CliError(Exception):
 
 
 class Limited(CliError):
-    """Refused by a rate limit; `seconds` from now one more request is let in."""
+    """Refused by a rate limit, or by what is about to end; `seconds` from now it is worth asking again."""
 
     def __init__(self, message: str, seconds: int) -> None:
         super().__init__(message, ExitCode.REFUSED)
@@ -82,6 +83,7 @@ class GatewayClient:
     def __init__(self, settings: Settings, *, patient: bool = False) -> None:
         self.patient = patient
         self.url = settings.gateway_url.rstrip("/")
+        self._tracing = ClientTracing(settings)
         self._http = httpx.Client(
             headers={"Authorization": f"Bearer {read_token(settings)}", **_tenant_header(settings)},
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
@@ -160,7 +162,9 @@ class GatewayClient:
 
     def _exchange(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            response = self._http.request(method, self.url + path, **options)
+            with self._tracing.request(method, self.url) as traced:
+                sent = {**options, "headers": {**options.get("headers", {}), **traced}}
+                response = self._http.request(method, self.url + path, **sent)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise CliError(f"GOLDEN_URL is not a URL: {line(self.url)}", ExitCode.USAGE) from error
         except httpx.TransportError as error:
@@ -244,7 +248,8 @@ def _refusal(response: httpx.Response, url: str) -> CliError:
         return CliError("\n".join(f"{line(fault['field'])}: {line(fault['message'])}" for fault in faults), code)
     detail = line(problem.get("detail", ""))
     wait = response.headers.get("retry-after", "")
-    if response.status_code == httpx.codes.TOO_MANY_REQUESTS and wait.isdecimal():
+    passes = response.status_code == httpx.codes.TOO_MANY_REQUESTS or str(problem["type"]).endswith("/tasks-open")
+    if passes and wait.isdecimal():
         return Limited(f"{line(problem.get('title', ''))}: {detail}", int(wait))
     if str(problem["type"]).endswith(TOLD_BY_DETAIL):
         return CliError(detail, code)

@@ -1,17 +1,20 @@
 """Around every request: its limits, id and trace, the headers of every answer, errors as problems, a log line."""
 
-import secrets
 import time
 import traceback
+from secrets import token_hex
 
 import structlog
+from opentelemetry.trace import INVALID_SPAN, Span, format_span_id, format_trace_id
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import metrics
 from gateway.problems import INTERNAL_ERROR, Problem, problem_of, respond
 from gateway.request_line import check_request
+from gateway.tracing import name_answer, server_span
 from gateway.values import read_request_id, read_trace_id
+from schema import telemetry
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -45,11 +48,19 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        request_id, trace_id = read_request_id(headers), read_trace_id(headers)
+        if scope["path"] in PROBES:
+            await self._answer(scope, receive, send, INVALID_SPAN)
+            return
+        with server_span(scope, Headers(scope=scope)) as span:
+            await self._answer(scope, receive, send, span)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, span: Span) -> None:
+        headers, context = Headers(scope=scope), span.get_span_context()
+        request_id = read_request_id(headers)
+        trace_id = format_trace_id(context.trace_id) if telemetry.ours(context) else read_trace_id(headers)
         # A mapping of this request's own: the server's is shared by all.
-        scope["state"] = {**scope.get("state", {}), "request_id": request_id, "headers": {}}
-        answer = _Answer(send, scope, request_id, trace_id)
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id, "trace_id": trace_id, "headers": {}}
+        answer = _Answer(send, scope, request_id, trace_id, span)
         traced = {"trace_id": trace_id} if trace_id else {}
         with structlog.contextvars.bound_contextvars(request_id=request_id, **traced):
             try:
@@ -76,12 +87,13 @@ def _problem(error: Exception) -> Problem:
 class _Answer:
     """Watches one answer on its way out."""
 
-    def __init__(self, send: Send, scope: Scope, request_id: str, trace_id: str | None) -> None:
+    def __init__(self, send: Send, scope: Scope, request_id: str, trace_id: str | None, span: Span) -> None:
         self.status: int | None = None
         self._send = send
         self._scope = scope
         self._request_id = request_id
         self._trace_id = trace_id
+        self._span = span
         self._began = time.perf_counter()
 
     async def send(self, message: Message) -> None:
@@ -91,8 +103,8 @@ class _Answer:
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self._request_id
             if self._trace_id is not None:
-                # The client's trace, and in it a span of ours that nobody records.
-                headers["traceparent"] = f"00-{self._trace_id}-{secrets.token_hex(8)}-00"
+                headers["traceparent"] = self._traceparent(self._trace_id)
+            name_answer(self._span, self._scope, self._route, message["status"])
             headers.update(self._scope["state"]["headers"])
             for name, value in security_headers(tls=self._scope["scheme"] == "https").items():
                 headers.setdefault(name, value)
@@ -110,6 +122,13 @@ class _Answer:
             status=self.status,
             seconds=round(time.perf_counter() - self._began, 4),
         )
+
+    def _traceparent(self, trace_id: str) -> str:
+        context = self._span.get_span_context()
+        if not telemetry.ours(context):
+            # The client's trace, and in it a span of ours that nobody records.
+            return f"00-{trace_id}-{token_hex(8)}-00"
+        return f"00-{trace_id}-{format_span_id(context.span_id)}-{'01' if telemetry.sampled(context) else '00'}"
 
     @property
     def _route(self) -> str:

@@ -82,7 +82,8 @@ async def _accept(call: Call, spec: ExecutionSpec) -> tuple[SandboxExecutionInpu
         if key is not None:
             digest = payload_digest(spec.model_dump(mode="json", exclude_unset=True))
             first = await claim_key(connection, call, route=ROUTE, key=key, digest=digest, task_id=execution_id)
-        job = await put_text(connection, call.tenant, canonical_json(spec.model_dump(mode="json")))
+        body = canonical_json(spec.model_dump(mode="json"))
+        job = await put_text(connection, call.tenant, body, first or execution_id, of_run=True)
         reason = REPEATED if first else None
         await record_act(connection, call, object=str(first or execution_id), digest=job, reason=reason)
     execution = SandboxExecutionInput(

@@ -10,8 +10,9 @@ from gateway.audit import Witness
 from gateway.authorisation import EVERY_TENANT, Denied, Permission, Principal, decide
 from gateway.bodies import read_body
 from gateway.client_address import client_address
+from gateway.erased import refuse_erased
 from gateway.operations import KEY_HEADER, Operation
-from gateway.problems import FORBIDDEN, INTERNAL_ERROR, UNAUTHENTICATED, Problem, faults_of, invalid
+from gateway.problems import FORBIDDEN, INTERNAL_ERROR, NOT_FOUND, UNAUTHENTICATED, Problem, faults_of, invalid
 from gateway.rate_limits import Permit, take_permit
 from gateway.services import Call, Services
 from gateway.values import read_bearer, read_idempotency_key
@@ -65,9 +66,14 @@ async def _answer(
         given_query=_read_query(request, operation.query),
         given_body=body,
     )
-    if operation.owner is not None:
-        require(principal, operation.permission, owner=await operation.owner(call))
-    return await operation.handler(call)
+    try:
+        if operation.owner is not None:
+            require(principal, operation.permission, owner=await operation.owner(call))
+        return await operation.handler(call)
+    except Problem as problem:
+        if problem.kind is NOT_FOUND and "task_id" in request.path_params:
+            await refuse_erased(call)
+        raise
 
 
 def address_of(request: Request, services: Services) -> str:

@@ -1,4 +1,4 @@
-"""Idempotency keys: the same key and body find what the first request made, for ever."""
+"""Idempotency keys: the same key and body find what the first request made, until that is erased."""
 
 from uuid import UUID
 

@@ -12,7 +12,8 @@ import structlog
 from gateway.jwks import parse_jwks
 from gateway.strict_json import Malformed
 from gateway.token_keys import Clock, VerifyingKey
-from schema.settings import Settings, is_loopback
+from schema.identity_settings import is_loopback
+from schema.settings import Settings
 
 FETCH_SECONDS = 5.0
 MAX_BYTES = 64 * 1_024

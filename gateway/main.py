@@ -26,6 +26,7 @@ from schema.database import Database
 from schema.errors import SettingsError
 from schema.logs import configure_logs
 from schema.settings import Settings
+from schema.telemetry import start_tracing
 
 DRAIN_SECONDS = 10
 KEEP_ALIVE_SECONDS = 15
@@ -59,12 +60,14 @@ class GatewayServer(uvicorn.Server):
 def run(settings: Settings) -> NoReturn:
     """Serve until SIGTERM or Ctrl-C, and end the process."""
     configure_logs(settings.log_level, "gateway")
+    tracing = start_tracing(settings, "gateway")
     _serve_metrics(settings)
     code = 0
     try:
         asyncio.run(serve(settings))
     except SystemExit as error:  # uvicorn's word for a port that is taken
         code = error.code if isinstance(error.code, int) else 1
+    tracing.stop()
     logging.shutdown()
     sys.stdout.flush()
     # Temporal's client keeps threads that can crash the interpreter's exit.

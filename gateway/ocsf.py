@@ -14,7 +14,7 @@ _ACTIVITIES = {
     _CREATE: ("submit", "execute", "issue", "propose", "vote", "run"),
     _READ: ("list", "show", "result", "consensus", "events", "verify", "read", "export", "decode"),
     _UPDATE: ("cancel", "decide", "approve", "reject", "redrive", "discard", "rollback", "write", "top-up"),
-    _DELETE: ("revoke", "delete"),
+    _DELETE: ("revoke", "delete", "erase"),
 }
 _BY_VERB = {verb: activity for activity, verbs in _ACTIVITIES.items() for verb in verbs}
 

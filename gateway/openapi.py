@@ -140,7 +140,9 @@ def _public_operation(operation: PublicOperation) -> dict[str, Any]:
 
 def _all_problems(operation: Operation) -> tuple[ProblemKind, ...]:
     negotiated = (problems.NOT_ACCEPTABLE,) if operation.forms else ()
-    return (*operation.problems, *_GUARDED, *(_WITH_BODY if operation.takes else ()), *negotiated)
+    # The guard says of each task that was erased, whatever is asked about it.
+    erased = (problems.ERASED,) if "{task_id}" in operation.path else ()
+    return (*operation.problems, *erased, *_GUARDED, *(_WITH_BODY if operation.takes else ()), *negotiated)
 
 
 def _success(operation: Operation) -> dict[str, Any]:

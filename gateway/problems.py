@@ -40,6 +40,7 @@ class ProblemDetails(Message):
     errors: tuple[FieldFault, ...] = ()
     state: str | None = None
     next_allowed_at: datetime | None = None
+    erased_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ KEY_REUSED = ProblemKind("idempotency-key-reused", 409, "The idempotency key was
 TASK_NOT_FINAL = ProblemKind("task-not-final", 409, "The task has not ended yet")
 TASK_FINAL = ProblemKind("task-final", 409, "The task has ended")
 TASK_NOT_ESCALATED = ProblemKind("task-not-escalated", 409, "The task does not ask for a decision")
+TASKS_OPEN = ProblemKind("tasks-open", 409, "Something of the tenant is still under way")
 ALREADY_DECIDED = ProblemKind("already-decided", 409, "The task has been decided")
 DEAD_LETTER_DECIDED = ProblemKind("dead-letter-decided", 409, "The dead letter has been decided")
 APPROVAL_DECIDED = ProblemKind("approval-decided", 409, "The proposal has been decided")
@@ -78,6 +80,7 @@ TOO_MANY_PROPOSALS = ProblemKind("too-many-proposals", 409, "Too many proposals 
 LEARNING_NOT_ALLOWED = ProblemKind("learning-not-allowed-now", 409, "The limits of learning do not allow this now")
 VERSION_ACTIVE = ProblemKind("version-active", 409, "That version is active already")
 BUDGET_EXHAUSTED = ProblemKind("budget-exhausted", 409, "The budget has no room for this")
+ERASED = ProblemKind("erased", 410, "The content was erased")
 TOO_LARGE = ProblemKind("too-large", 413, "The body is too large")
 URI_TOO_LONG = ProblemKind("uri-too-long", 414, "The path and query are too long")
 UNSUPPORTED_MEDIA_TYPE = ProblemKind("unsupported-media-type", 415, "The body has a type that is not taken here")
@@ -109,6 +112,7 @@ class Problem(Exception):
     headers: dict[str, str] = field(default_factory=dict)
     state: str | None = None
     next_allowed_at: datetime | None = None
+    erased_at: datetime | None = None
 
     def __str__(self) -> str:
         return f"{self.kind.name}: {self.detail}"
@@ -140,6 +144,8 @@ def respond(problem: Problem, request_id: str) -> JSONResponse:
         body["state"] = problem.state
     if problem.next_allowed_at is not None:
         body["next_allowed_at"] = problem.next_allowed_at.isoformat()
+    if problem.erased_at is not None:
+        body["erased_at"] = problem.erased_at.isoformat()
     headers = {"Cache-Control": "no-store", **problem.headers}
     return JSONResponse(body, problem.kind.status, headers, media_type="application/problem+json")
 

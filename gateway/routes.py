@@ -9,7 +9,9 @@ from gateway import (
     dead_letter_routes,
     decisions,
     docs,
+    erasure,
     events,
+    evidence,
     executions,
     health,
     openapi,
@@ -258,6 +260,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *vote_routes.OPERATIONS,
     *approval_routes.OPERATIONS,
     *prompt_routes.OPERATIONS,
+    *evidence.OPERATIONS,
+    *erasure.OPERATIONS,
 )
 
 PUBLIC_OPERATIONS: tuple[PublicOperation, ...] = (
@@ -266,6 +270,9 @@ PUBLIC_OPERATIONS: tuple[PublicOperation, ...] = (
         "/readyz", health.ready, "Whether tasks can be accepted", problems=(DATABASE_UNAVAILABLE, NOT_MIGRATED)
     ),
     PublicOperation("/.well-known/jwks.json", health.show_keys, "The public keys of tokens, as a JWK set"),
+    PublicOperation(
+        "/.well-known/evidence-keys.json", evidence.show_keys, "The public keys of evidence and anchors, as a JWK set"
+    ),
     PublicOperation(
         "/ui",
         ui.exchange_link,

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Text, Uuid, bindparam, insert
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
 from starlette.responses import Response
@@ -18,7 +19,7 @@ from gateway.policies import check_policy
 from gateway.problems import invalid
 from gateway.services import Call
 from gateway.task_views import read_task, select_tasks, task_path, view_of
-from schema import engine
+from schema import engine, telemetry
 from schema.audit import payload_digest
 from schema.database import started_at
 from schema.messages.candidate import VoteSpec
@@ -70,7 +71,11 @@ def check_image(call: Call, image: str) -> None:
 
 async def _submit(call: Call, submission: Submission) -> Response:
     check_image(call, submission.spec.image)
-    view = await _accept(call, submission)
+    try:
+        view = await _accept(call, submission)
+    except IntegrityError:
+        # A text that it has in common with a task was erased with that meanwhile: now it is stored anew.
+        view = await _accept(call, submission)
     return await start(call, view)
 
 
@@ -115,6 +120,7 @@ async def write_task(
         "parent": parent,
         "submitted_by": call.principal.sub,
         "budget_tokens": spec.budget_tokens,
+        "traceparent": telemetry.traceparent(),
         "data": {"at": started_at(connection).isoformat(), "state": TaskState.SUBMITTED.value},
     }
     found = await connection.execute(_ACCEPT, values)
@@ -137,6 +143,7 @@ def _accept_statement() -> ReturningInsert[Any]:
         parent=bindparam("parent", type_=Uuid()),
         submitted_by=bindparam("submitted_by"),
         budget_tokens=bindparam("budget_tokens"),
+        traceparent=bindparam("traceparent", type_=Text()),
         event_sequence=1,
     )
     beside = (account.on_conflict_do_nothing(), text.on_conflict_do_nothing(), event)

@@ -40,8 +40,11 @@ def select_tasks() -> Select[Any]:
 
 
 def is_task(tenant: str, task_id: UUID) -> ColumnElement[bool]:
-    """The row of a task that clients know of: a proposal's own, which pays for its evaluation, is none."""
-    return and_(tasks.c.task_id == task_id, tasks.c.tenant == tenant, tasks.c.kind != LEARNING)
+    """The row of a task that clients know of. A proposal's own, which pays for its evaluation, is none, and nor is one
+    that was erased: the guard then answers 410 instead of 404."""
+    return and_(
+        tasks.c.task_id == task_id, tasks.c.tenant == tenant, tasks.c.kind != LEARNING, tasks.c.erased_at.is_(None)
+    )
 
 
 def view_of(row: Row[Any], settings: Settings, progress: tuple[StepView, ...] = ()) -> TaskView:

@@ -37,7 +37,8 @@ class TaskPage(Message):
 async def list_tasks(call: Call) -> Response:
     """The tenant's tasks, newest first."""
     query = call.query(TaskQuery)
-    wanted = select_tasks().where(tasks.c.tenant == call.tenant, tasks.c.kind != LEARNING)
+    known = (tasks.c.kind != LEARNING, tasks.c.erased_at.is_(None))
+    wanted = select_tasks().where(tasks.c.tenant == call.tenant, *known)
     if query.state is not None:
         wanted = wanted.where(tasks.c.state == query.state.value)
     async with call.services.database.tenant(call.tenant) as connection:
@@ -85,7 +86,9 @@ def _refuse_unfinished(state: TaskState) -> NoReturn:
 
 async def _arrival(connection: AsyncConnection, call: Call, cursor: UUID) -> int:
     # A cursor is the id of a task of the tenant: the order of arrival would tell how busy others are.
-    found = await connection.execute(select(tasks.c.arrival).where(is_task(call.tenant, cursor)))
+    # One that was erased since marks its place all the same.
+    mine = (tasks.c.task_id == cursor, tasks.c.tenant == call.tenant, tasks.c.kind != LEARNING)
+    found = await connection.execute(select(tasks.c.arrival).where(*mine))
     arrival = found.scalar_one_or_none()
     if arrival is None:
         raise invalid([("cursor", "must be the next_cursor of another page")])

@@ -32,7 +32,7 @@ async def top_up(
             select(tasks).where(tasks.c.task_id == task_id, tasks.c.tenant == tenant).with_for_update()
         )
     ).one_or_none()
-    if account is None or task is None:
+    if account is None or task is None or task.erased_at is not None:
         raise not_found("task")
     if TaskState(task.state).final:
         raise Problem(TASK_FINAL, f"the task is {task.state}", state=task.state)

@@ -27,6 +27,7 @@ from schema.settings import Settings
 from schema.texts import canonical_json
 
 _SIGNED = b"golden-anchor-1\n"
+_SIGNED_EPOCH = b"golden-epoch-1\n"
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,32 @@ class Anchor(Message):
         return _SIGNED + canonical_json(self.model_dump(mode="json", exclude={"signature"})).encode()
 
 
+class Epoch(Message):
+    """One line: a restore, after which a chain goes on behind `sequence`; the records up to `lost` are gone.
+
+    Attributes:
+        hash: of record `sequence`, the last that was restored.
+        manifest: digest of the backup that was restored.
+        previous: the SHA-256 of the line before.
+    """
+
+    epoch: str
+    tenant: str
+    sequence: int
+    hash: TextRef
+    lost: int
+    manifest: TextRef
+    at: datetime
+    previous: TextRef
+    kid: str
+    signature: str = ""
+
+    @property
+    def signed(self) -> bytes:
+        """What the signature is of."""
+        return _SIGNED_EPOCH + canonical_json(self.model_dump(mode="json", exclude={"signature"})).encode()
+
+
 @dataclass
 class Anchors:
     """What an anchor file holds, and what is wrong with it.
@@ -55,11 +82,13 @@ class Anchors:
     Attributes:
         heads: by tenant, the hash that the chain had at each anchored length.
         faults: each with the number of its line.
+        epochs: by tenant, the restores, oldest first; `heads` has only what their chains still promise.
     """
 
     present: bool
     heads: defaultdict[str, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
     faults: list[str] = field(default_factory=list)
+    epochs: defaultdict[str, list[Epoch]] = field(default_factory=lambda: defaultdict(list))
 
 
 def audit_keys(settings: Settings) -> Path:
@@ -106,6 +135,31 @@ class AnchorFile:
                 self._read_to += len(lines)
         return len(added)
 
+    def append_epoch(self, name: str, restored: Head, lost: int, manifest: str) -> None:
+        """Add the line of a restore: what was anchored behind `restored` counts no more, and shows as lost.
+
+        Raises:
+            OSError: nothing was added, or it may be lost.
+        """
+        with self._locked() as descriptor:
+            self._catch_up(descriptor)
+            unsigned = Epoch(
+                epoch=name,
+                tenant=restored.tenant,
+                sequence=restored.sequence,
+                hash=restored.hash,
+                lost=lost,
+                manifest=manifest,
+                at=datetime.now(UTC),
+                previous=self._last,
+                kid=self._key.kid,
+            )
+            line = self._seal(unsigned)
+            os.write(descriptor, line)
+            os.fsync(descriptor)
+            self._read_to += len(line)
+            self._longest[restored.tenant] = restored.sequence
+
     @contextmanager
     def _locked(self) -> Iterator[int]:
         descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -128,20 +182,24 @@ class AnchorFile:
             os.ftruncate(descriptor, self._read_to + whole)
         for line in content[:whole].splitlines():
             self._last = sha256(line).hexdigest()
-            try:
-                anchor = Anchor.model_validate_json(line)
-            except ValidationError:
-                continue
-            self._longest[anchor.tenant] = max(anchor.sequence, self._longest.get(anchor.tenant, 0))
+            anchor = _parsed(line)
+            if isinstance(anchor, Epoch):
+                self._longest[anchor.tenant] = anchor.sequence
+            elif anchor is not None:
+                self._longest[anchor.tenant] = max(anchor.sequence, self._longest.get(anchor.tenant, 0))
         self._read_to += whole
 
     def _sign(self, head: Head) -> bytes:
         fields = {"at": datetime.now(UTC), "previous": self._last, "kid": self._key.kid}
         unsigned = Anchor(tenant=head.tenant, sequence=head.sequence, hash=head.hash, **fields)
+        self._longest[head.tenant] = head.sequence
+        return self._seal(unsigned)
+
+    def _seal(self, unsigned: Anchor | Epoch) -> bytes:
+        """The line with its signature; the next one names it."""
         signature = self._key.private.sign(unsigned.signed).hex()
         line = unsigned.model_copy(update={"signature": signature}).model_dump_json().encode()
         self._last = sha256(line).hexdigest()
-        self._longest[head.tenant] = head.sequence
         return line + b"\n"
 
 
@@ -168,9 +226,8 @@ def read_anchors(settings: Settings) -> Anchors:
 
 
 def _read_line(line: bytes, previous: str, keys: dict[str, Ed25519PublicKey], found: Anchors) -> str | None:
-    try:
-        anchor = Anchor.model_validate_json(line)
-    except ValidationError:
+    anchor = _parsed(line)
+    if anchor is None:
         return "is no anchor, or only a part of one"
     if anchor.kid not in keys:
         return "is signed with a key that is not one of ours"
@@ -178,6 +235,26 @@ def _read_line(line: bytes, previous: str, keys: dict[str, Ed25519PublicKey], fo
         keys[anchor.kid].verify(bytes.fromhex(anchor.signature), anchor.signed)
     except (InvalidSignature, ValueError):
         return "is not as it was signed"
-    if found.heads[anchor.tenant].setdefault(anchor.sequence, anchor.hash) != anchor.hash:
+    if isinstance(anchor, Epoch):
+        _begin(anchor, found)
+    elif found.heads[anchor.tenant].setdefault(anchor.sequence, anchor.hash) != anchor.hash:
         return f"gives record {anchor.sequence} of {anchor.tenant} another hash than a line before it"
     return None if anchor.previous == previous else "does not follow the line before it: lines are missing or moved"
+
+
+def _begin(epoch: Epoch, found: Anchors) -> None:
+    """What was anchored behind the restored record is lost, and so are the epochs that began there."""
+    kept = {length: hash for length, hash in found.heads[epoch.tenant].items() if length <= epoch.sequence}
+    found.heads[epoch.tenant] = kept
+    earlier = [each for each in found.epochs[epoch.tenant] if each.sequence < epoch.sequence]
+    found.epochs[epoch.tenant] = [*earlier, epoch]
+
+
+def _parsed(line: bytes) -> Anchor | Epoch | None:
+    """A line as what it says it is; None where it is neither."""
+    for kind in (Anchor, Epoch):
+        try:
+            return kind.model_validate_json(line)
+        except ValidationError:
+            continue
+    return None

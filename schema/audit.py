@@ -1,7 +1,9 @@
 """The audit log: one hash chain a tenant, to which records are appended in groups, and never changed.
 
-The database writes the chain (`audit_append` in migration 0002); `recompute` is the same hash in Python, so that a
-chain can be verified without believing the database that holds it (`schema/audit_check.py`).
+The database writes the chain (`audit_append`, last in migration 0016); `recompute` is the same hash in Python, so that
+a chain can be verified without believing the database that holds it (`schema/audit_check.py`). A record goes into its
+chain by the digest of its fields alone, its leaf: so a part of a chain can be shown with the leaves of the records
+that are nobody else's business.
 """
 
 import hashlib
@@ -26,10 +28,15 @@ PLATFORM = "*"
 GENESIS = "0" * 64
 """What the first record of a chain has as the hash before it."""
 
+EPOCH = "audit.epoch"
+"""The action of the record that begins a chain anew after a restore; a signed line of the anchors vouches for it."""
+
 MAX_TEXT = 1_000
 
 _HASH = re.compile(r"[0-9a-f]{64}")
-_VERSION = "golden-audit-1"
+_VERSION, _LEAVES = "golden-audit-1", "golden-audit-2"
+"""Without leaves, and since migration 0016 with them."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -143,11 +150,30 @@ async def read_heads(connection: AsyncConnection) -> Heads:
 def recompute(record: ChainedRecord, previous: str) -> str:
     """The hash that `record` must have after a record whose hash is `previous`.
 
-    SHA-256 of the 32 bytes of `previous` and the fields in order: each as its length in bytes of UTF-8, a colon, its
-    text and a comma; a missing one as a hyphen and a comma. Times are microseconds since 1970 in UTC.
+    SHA-256 of the 32 bytes of `previous` and the 32 of the record's leaf; of a record from before there were leaves,
+    of the bytes of `previous` and the framed fields themselves, which are never as short as a leaf.
     """
+    old = hashlib.sha256(bytes.fromhex(previous) + _framed_fields(record, _VERSION)).hexdigest()
+    return old if old == record.hash else chained(leaf_of(record), previous)
+
+
+def leaf_of(record: ChainedRecord) -> str:
+    """The digest by which a record is in its chain: SHA-256 of its fields in order, each framed as `audit_leaf` does.
+
+    Each is its length in bytes of UTF-8, a colon, its text and a comma; a missing one is a hyphen and a comma. Times
+    are microseconds since 1970 in UTC.
+    """
+    return hashlib.sha256(_framed_fields(record, _LEAVES)).hexdigest()
+
+
+def chained(leaf: str, previous: str) -> str:
+    """The hash of a record whose leaf is known, after the one whose hash is `previous`."""
+    return hashlib.sha256(bytes.fromhex(previous) + bytes.fromhex(leaf)).hexdigest()
+
+
+def _framed_fields(record: ChainedRecord, version: str) -> bytes:
     fields = (
-        _VERSION,
+        version,
         record.tenant,
         str(record.sequence),
         str((record.at - _EPOCH) // timedelta(microseconds=1)),
@@ -161,7 +187,7 @@ def recompute(record: ChainedRecord, previous: str) -> str:
         record.trace_id,
         record.digest,
     )
-    return hashlib.sha256(bytes.fromhex(previous) + b"".join(map(_framed, fields))).hexdigest()
+    return b"".join(map(_framed, fields))
 
 
 def _framed(field: str | None) -> bytes:

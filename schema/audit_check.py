@@ -8,8 +8,8 @@ import psycopg
 from sqlalchemy import Row, Text, cast, func, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from schema.anchor import Anchors
-from schema.audit import GENESIS, ChainedRecord, recompute
+from schema.anchor import Anchors, Epoch
+from schema.audit import EPOCH, GENESIS, ChainedRecord, recompute
 from schema.messages.base import Message
 from schema.tables import audit_heads, audit_records
 
@@ -25,7 +25,7 @@ _MICROSECONDS = cast(func.trunc(func.extract("epoch", audit_records.c.at) * 1_00
 _COLUMNS = [_MICROSECONDS.label("at") if column.name == "at" else column for column in audit_records.c]
 """`at` as text, since PostgreSQL knows times that Python has no word for, and somebody may have put one in."""
 
-Kind = Literal["missing", "twice", "edited", "misplaced", "rewritten", "cut", "head", "unanchored", "anchors"]
+Kind = Literal["missing", "twice", "edited", "misplaced", "rewritten", "cut", "head", "unanchored", "anchors", "epoch"]
 
 
 class Finding(Message):
@@ -40,12 +40,27 @@ class Finding(Message):
     message: str
 
 
+class Gap(Message):
+    """A restore that a signed anchor vouches for: records `first` to `last` are lost; none where `last` is before.
+
+    Attributes:
+        manifest: digest of the backup that was restored.
+    """
+
+    epoch: str
+    first: int
+    last: int
+    at: datetime
+    manifest: str
+
+
 class ChainReport(Message):
     """What came of checking one chain.
 
     Attributes:
         records: how many there are, up to the first bad one.
         hash: of the last good one.
+        epochs: the restores that the chain went through; they are no fault.
         anchored: the last good record that an anchor vouches for; nothing vouches for what comes after it.
     """
 
@@ -55,6 +70,7 @@ class ChainReport(Message):
     hash: str
     anchored: int
     findings: tuple[Finding, ...]
+    epochs: tuple[Gap, ...] = ()
 
 
 async def chains_of(connection: AsyncConnection, anchors: Anchors) -> list[str]:
@@ -80,6 +96,8 @@ async def check_chain(connection: AsyncConnection, tenant: str, anchors: Anchors
         # It came, and can't be read: nothing that Golden writes is so.
         walk.finding = _edited(walk.count + 1)
     findings = list(filter(None, [walk.finding or walk.end(before, await _head(connection, tenant))]))
+    if not findings:
+        findings += await _epoch_faults(connection, tenant, anchors)
     findings += [Finding(kind="anchors", record=None, message=fault) for fault in anchors.faults[:10]]
     if not anchors.present and walk.count:
         message = "there are no anchors: a chain that was cut or rewritten as a whole looks intact"
@@ -94,7 +112,36 @@ async def check_chain(connection: AsyncConnection, tenant: str, anchors: Anchors
         hash=walk.hash,
         anchored=walk.anchored,
         findings=tuple(findings),
+        epochs=tuple(map(_gap, anchors.epochs.get(tenant, ()))),
     )
+
+
+def _gap(epoch: Epoch) -> Gap:
+    return Gap(
+        epoch=epoch.epoch, first=epoch.sequence + 1, last=epoch.lost, at=epoch.at, manifest=epoch.manifest
+    )  # fmt: skip
+
+
+async def _epoch_faults(connection: AsyncConnection, tenant: str, anchors: Anchors) -> list[Finding]:
+    """Each restore is told twice, by a record and by a signed anchor: one without the other is made up."""
+    records = audit_records.c
+    rows = await connection.execute(
+        select(records.sequence, records.object, records.previous).where(
+            records.tenant == tenant, records.action == EPOCH
+        )
+    )
+    told = {(row.sequence, row.object, row.previous) for row in rows}
+    signed = {(each.sequence + 1, each.epoch, each.hash) for each in anchors.epochs.get(tenant, ())}
+    unsigned = [
+        Finding(kind="epoch", record=number, message=f"record {number} tells of a restore that no anchor vouches for")
+        for number, _, _ in sorted(told - signed)
+    ]
+    return unsigned + [
+        Finding(
+            kind="epoch", record=number, message=f"the anchors tell of restore {name}, and record {number} does not"
+        )
+        for number, name, _ in sorted(signed - told)
+    ]
 
 
 class _Walk:

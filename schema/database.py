@@ -1,7 +1,7 @@
 """The ways into PostgreSQL: one transaction for a tenant under row-level security, or across tenants."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from schema.settings import Settings
 
 PINGED_AFTER_SECONDS = 0.02
 """A connection that was used within this time is believed to be there still: no server restarts as fast."""
-_STARTED, _USED = "golden.started", "golden.used"
+_STARTED, _USED, _AFTER = "golden.started", "golden.used", "golden.after"
 
 _BEGIN = text("SELECT now(), set_config('golden.tenant', :tenant, true)")
 
@@ -38,16 +38,20 @@ class Database:
     @asynccontextmanager
     async def tenant(self, tenant: str) -> AsyncIterator[AsyncConnection]:
         """A transaction that sees and writes the rows of `tenant` only; committed at the end."""
+        after: list[Callable[[], None]] = []
         async with self._tenant.begin() as connection:
             # Local to the transaction, so that a pooled connection carries nothing over.
             begun = await connection.execute(_BEGIN, {"tenant": tenant})
-            connection.info[_STARTED] = begun.one()[0]
+            connection.info[_STARTED], connection.info[_AFTER] = begun.one()[0], after
             try:
                 yield connection
             finally:
                 # One that broke knows nothing any more, and to ask it would hide why it broke.
                 if not connection.invalidated:
                     connection.info.pop(_STARTED, None)
+                    connection.info.pop(_AFTER, None)
+        for act in after:
+            act()
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[AsyncConnection]:
@@ -76,6 +80,15 @@ def started_at(connection: AsyncConnection) -> datetime:
     """The time of a tenant's transaction, by PostgreSQL's clock: what `now()` is in it."""
     moment: datetime = connection.info[_STARTED]
     return moment
+
+
+def after_commit(connection: AsyncConnection, act: Callable[[], None]) -> None:
+    """Do something once a tenant's transaction is committed, and never if it isn't; elsewhere at once."""
+    after: list[Callable[[], None]] | None = connection.info.get(_AFTER)
+    if after is None:
+        act()
+    else:
+        after.append(act)
 
 
 async def now_of(connection: AsyncConnection) -> datetime:

@@ -22,12 +22,18 @@ from schema.messages.execution import SandboxExecutionInput, SandboxExecutionRes
 from schema.messages.learning import LearningApprovalInput
 from schema.messages.steps import AgentTaskInput
 from schema.settings import Settings
+from schema.telemetry import plugins
 from schema.transport import read_profile
 
 ORCHESTRATOR_QUEUE = "orchestrator"
 PEER_HUB_QUEUE = "peer-hub"
 SANDBOX_QUEUE = "sandbox"
 SUPERVISOR_QUEUE = "supervisor"
+QUEUES = (ORCHESTRATOR_QUEUE, PEER_HUB_QUEUE, SANDBOX_QUEUE, SUPERVISOR_QUEUE)
+
+DEPLOYMENT = "golden"
+"""The one Worker Deployment of all kinds of workers. A pinned workflow's activities and children go to its own build
+only on queues of its own deployment: with a name for each kind a task of the old build would be voted on by the new."""
 
 GOLDEN_TENANT = SearchAttributeKey.for_keyword("GoldenTenant")
 GOLDEN_STATE = SearchAttributeKey.for_keyword("GoldenState")
@@ -57,6 +63,10 @@ def approval_workflow_id(update_id: UUID) -> str:
     return f"approval/{update_id}"
 
 
+def execution_workflow_id(execution_id: UUID) -> str:
+    return f"execution/{execution_id}"
+
+
 async def connect(settings: Settings, *, lazy: bool = False, **options: Any) -> Client:
     """A client of the Temporal that the settings name. A lazy one connects at its first call.
 
@@ -69,6 +79,7 @@ async def connect(settings: Settings, *, lazy: bool = False, **options: Any) -> 
         namespace=settings.temporal_namespace,
         data_converter=data_converter(KeyRing.from_settings(settings), settings.temporal_namespace),
         header_codec_behavior=HeaderCodecBehavior.CODEC,
+        plugins=plugins(),
         lazy=lazy,
         **_transport(settings),
         **options,
@@ -83,8 +94,11 @@ def _transport(settings: Settings) -> dict[str, Any]:
     return {name: value for name, value in read_profile(settings.temporal_environment).items() if name in named}
 
 
-async def start_task(client: Client, task_id: UUID, tenant: str, title: str) -> None:
+async def start_task(client: Client, task_id: UUID, tenant: str, title: str, *, afresh: bool = False) -> None:
     """Start `AgentTask` for an accepted task; a second start of the same task changes nothing.
+
+    Args:
+        afresh: after a restore: end the one that runs, and begin again from the rows even where one has ended.
 
     Raises:
         RPCError: Temporal does not answer; `Reconcile` starts the task later.
@@ -95,8 +109,12 @@ async def start_task(client: Client, task_id: UUID, tenant: str, title: str) -> 
             AgentTaskInput(task_id=task_id, tenant=tenant),
             id=task_workflow_id(task_id),
             task_queue=ORCHESTRATOR_QUEUE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_conflict_policy=(
+                WorkflowIDConflictPolicy.TERMINATE_EXISTING if afresh else WorkflowIDConflictPolicy.USE_EXISTING
+            ),
+            id_reuse_policy=(
+                WorkflowIDReusePolicy.ALLOW_DUPLICATE if afresh else WorkflowIDReusePolicy.REJECT_DUPLICATE
+            ),
             search_attributes=TypedSearchAttributes(
                 [SearchAttributePair(GOLDEN_TENANT, tenant), SearchAttributePair(GOLDEN_STATE, "submitted")]
             ),
@@ -116,7 +134,7 @@ async def start_execution(
     Raises:
         RPCError: Temporal does not answer.
     """
-    workflow_id = f"execution/{execution.execution_id}"
+    workflow_id = execution_workflow_id(execution.execution_id)
     try:
         return await client.start_workflow(
             "SandboxExecution",

@@ -20,6 +20,7 @@
         ├── RouteUnknown               a redrive names a model that the settings don't: name one of theirs
         ├── TaskGone                   the task is final or unknown
         ├── UpdateGone                 the proposal is unknown
+        ├── TextLost                   a text is gone, as after a restore to before it was written: discard the step
         ├── SealBroken                 what is encrypted was changed, or was put elsewhere
         ├── SettingsError              a setting is missing, unsafe or contradictory
         └── InvalidSubmission          what a client sent, with the field and the remedy
@@ -120,6 +121,10 @@ class TaskGone(FinalError):
 
 class UpdateGone(FinalError):
     """The tenant has no such proposal."""
+
+
+class TextLost(FinalError, LookupError):
+    """The tenant has no text under a reference: it was lost, or erased."""
 
 
 class SealBroken(FinalError):

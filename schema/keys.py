@@ -86,6 +86,17 @@ def public_jwk(kid: str, key: Ed25519PublicKey) -> dict[str, str]:
     return {"kty": "OKP", "crv": "Ed25519", "x": _raw_public(key), "kid": kid, "use": "sig", "alg": "EdDSA"}
 
 
+def from_jwk(unverified_jwk: dict[str, str]) -> Ed25519PublicKey:
+    """The public key of a JWK.
+
+    Raises:
+        KeyError, ValueError: it is no Ed25519 key.
+    """
+    if (unverified_jwk["kty"], unverified_jwk["crv"]) != ("OKP", "Ed25519"):
+        raise ValueError("is no Ed25519 key")
+    return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(f"{unverified_jwk['x']}="))
+
+
 def thumbprint(key: Ed25519PublicKey) -> str:
     """RFC 7638: SHA-256 of the key's required members in alphabetical order."""
     canonical = f'{{"crv":"Ed25519","kty":"OKP","x":"{_raw_public(key)}"}}'

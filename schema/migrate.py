@@ -44,6 +44,11 @@ def newest() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
+def known() -> frozenset[str]:
+    """Every version that this release brings or comes from."""
+    return frozenset(each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
 async def upgrade_async(url: str) -> None:
     """`upgrade` for callers that run an event loop."""
     await asyncio.to_thread(upgrade, url)

@@ -2,24 +2,18 @@
 
 import hashlib
 import os
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from pydantic import Field, PositiveInt, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, PositiveInt, SecretStr, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from schema.learning_settings import LearningSettings
+from schema.identity_settings import IdentitySettings, parse_pairs
 
 MAX_SOCKET_PATH = 100
 """A Unix socket's path must fit into 108 bytes; some are kept for the file's name variants."""
-
-OWN_ISSUER = "golden"
-ASYMMETRIC_ALGORITHMS = (
-    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
-    *("ES256", "ES384", "ES512", "EdDSA"),
-)
 
 Network = IPv4Network | IPv6Network
 
@@ -33,61 +27,91 @@ PerMinute = Annotated[int, Field(ge=1, le=10_000)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
-class Settings(LearningSettings):
+class Settings(IdentitySettings):
     """Everything that can be set, with defaults that suit one machine (design §16)."""
 
-    model_config = SettingsConfigDict(env_prefix="GOLDEN_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="GOLDEN_", frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     home: Path = Path(".golden")
+    """State of the one-machine stack; keys and the command line's token."""
     url: str | None = None
+    """Where the command line finds the gateway."""
     token: SecretStr | None = None
+    """The command line's token: the one that `golden up` made unless said otherwise."""
     tenant: str | None = None
+    """The tenant that a token of every tenant speaks for, on the command line."""
 
     gateway_host: str = "127.0.0.1"
+    """The address that the gateway listens on."""
     gateway_port: Port = 8080
+    """The gateway's port."""
     max_connections: PositiveInt = 1_000
+    """Connections that a gateway holds at once; one more is answered with 503. An event stream is one."""
     temporal_port: Port = 7233
+    """The local Temporal's port."""
     temporal_ui_port: Port = 8233
+    """The local Temporal UI's port."""
     model_port: Port = 8081
+    """The embedded model's port."""
     metrics_host: str = "127.0.0.1"
+    """The address that metrics are served on."""
     metrics_port: Port = 9464
+    """The port of metrics; on one machine the worker's are one port up."""
+    fleet_metrics: bool = True
+    """Whether a gateway shows the fleet's numbers too; not where `golden exporter` runs."""
 
     temporal_address: Annotated[str | None, Field(validation_alias="TEMPORAL_ADDRESS")] = None
+    """Another Temporal, `host:port`; none is started then."""
     temporal_namespace: Annotated[str, Field(validation_alias="TEMPORAL_NAMESPACE")] = "default"
+    """Its namespace."""
 
     database_url: SecretStr | None = None
+    """Another PostgreSQL, as the role `golden_service`."""
     database_tenant_url: SecretStr | None = None
+    """The same as the role `golden_tenant`."""
     database_migrator_url: SecretStr | None = None
+    """The same as the role `golden_migrator`."""
 
     models: str = "embedded"
+    """Models by role: `embedded`, a YAML file, or its text (docs/settings.md)."""
     model_slots: PositiveInt = 2
+    """Parallel answers of the embedded model."""
     model_timeout_seconds: PositiveInt = 120
+    """The longest that a model call may take."""
     model_slow_seconds: PositiveInt | None = None
+    """A call that takes longer counts as slow for its circuit; half of the timeout unless said otherwise."""
     policy: str = ""
+    """How votes are held where neither tenant nor task says otherwise: YAML, or a file of it."""
 
     sandbox_isolation: Literal["gvisor", "unsafe-runc"] = "gvisor"
+    """`unsafe-runc` lets generated code share the host's kernel."""
     sandbox_pool: PositiveInt = 2
+    """Runs at once, and containers made ahead, for each worker."""
     sandbox_runtime: str = "golden-runsc"
+    """The name that Docker knows gVisor's runtime by."""
     sandbox_images: Annotated[dict[str, str], NoDecode] = {"default": "golden-sandbox:1"}
+    """The images that tasks may name."""
     sandbox_per_minute: Annotated[int, Field(ge=1, le=10_000)] = 10
+    """`POST /v1/sandbox/executions` for one client address, in any 60 seconds."""
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
+    """Addresses and networks whose `X-Forwarded-For` says who the client is."""
     rate_limits: Annotated[dict[str, PerMinute], NoDecode] = DEFAULT_RATE_LIMITS
+    """Requests a minute of a principal by role, failed authentications of an address; those named change."""
     audit_anchor: Path | None = None
+    """Where the signed heads of the audit chains are kept: `audit-anchor.jsonl` in the home unless said otherwise."""
+
+    build_id: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = None
+    """Which build the workers are of; without one they are not versioned (docs/upgrade.md)."""
 
     tenant_slots: PositiveInt = 8
+    """Tasks at once of a new tenant."""
+    retention_days: PositiveInt | None = None
+    """Days after which the content of final tasks is erased (docs/erasure.md); kept for ever unless said."""
     reconcile_seconds: PositiveInt = 10
+    """Between two passes of `Reconcile`; set when its Schedule is made."""
 
-    issuer: str = OWN_ISSUER
-    audience: str = "golden"
-    algorithms: Annotated[tuple[str, ...], NoDecode] = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
-    jwks_url: str | None = None
-    jwks_seconds: PositiveInt = 300
-    role_claim: str = "role"
-    role_map: Annotated[dict[str, str], NoDecode] = {}
-    tenant_claim: str = "tenant"
-    jti_claim: str = "jti"
-    token_types: Annotated[tuple[str, ...], NoDecode] = ("JWT", "at+jwt")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least level that is logged; `debug` only where the gateway is on 127.0.0.1."""
 
     @field_validator("home", "audit_anchor")
     @classmethod
@@ -97,50 +121,7 @@ class Settings(LearningSettings):
     @field_validator("sandbox_images", mode="before")
     @classmethod
     def _parse_images(cls, value: Any) -> Any:
-        return _parse_pairs(value)
-
-    @field_validator("role_map", mode="before")
-    @classmethod
-    def _parse_roles(cls, value: Any) -> Any:
-        return _parse_pairs(value)
-
-    @field_validator("algorithms", "token_types", mode="before")
-    @classmethod
-    def _parse_names(cls, value: Any) -> Any:
-        return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
-
-    @field_validator("issuer", "audience", "role_claim", "tenant_claim", "jti_claim")
-    @classmethod
-    def _named(cls, value: str) -> str:
-        if not value or value != value.strip() or not value.isprintable():
-            raise ValueError("must be a name: without one, tokens that are meant for others would be taken")
-        return value
-
-    @field_validator("algorithms")
-    @classmethod
-    def _asymmetric(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        unsafe = [name for name in value if name not in ASYMMETRIC_ALGORITHMS]
-        if unsafe or not value:
-            told = f"{unsafe[0]!r} is not one of them" if unsafe else "none is named"
-            raise ValueError(f"must be of {', '.join(ASYMMETRIC_ALGORITHMS)}: {told}")
-        return value
-
-    @field_validator("jwks_url")
-    @classmethod
-    def _encrypted(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None:
-            return None
-        try:
-            url = urlsplit(value)
-            loopback = url.hostname is not None and is_loopback(url.hostname)
-            usable = bool(url.hostname) and not url.username and not url.fragment and (url.port or 1) > 0
-        except ValueError:
-            usable = loopback = False
-        if not usable or not (url.scheme == "https" or (url.scheme == "http" and loopback)):
-            raise ValueError("must be https with no password, as whoever changes the keys makes the tokens")
-        if info.data.get("issuer") == OWN_ISSUER:
-            raise ValueError(f"needs GOLDEN_ISSUER, the provider's issuer; {OWN_ISSUER!r} is ours")
-        return value
+        return parse_pairs(value)
 
     @field_validator("rate_limits", mode="before")
     @classmethod
@@ -190,11 +171,6 @@ class Settings(LearningSettings):
         if given is not None:
             return given.get_secret_value()
         return f"postgresql+psycopg://golden_{role}@/golden?host={quote(str(self.postgres_socket), safe='/')}"
-
-    @property
-    def own_issuer(self) -> str:
-        """The issuer of the tokens that our own keys sign: beside an identity provider it has its own name."""
-        return OWN_ISSUER if self.jwks_url else self.issuer
 
     @property
     def keys_folder(self) -> Path:
@@ -247,32 +223,9 @@ class Settings(LearningSettings):
         return rows
 
 
-def is_loopback(host: str) -> bool:
-    """Whether nothing but this machine is at `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _parse_pairs(value: Any) -> Any:
-    """`a=1,b=2` as a mapping; anything else is returned for pydantic to judge."""
-    if not isinstance(value, str):
-        return value
-    pairs = {}
-    for item in filter(None, (part.strip() for part in value.split(","))):
-        name, separator, text = item.partition("=")
-        if not separator:
-            raise ValueError(f"{item!r} must be NAME=VALUE, several separated by commas")
-        pairs[name.strip()] = text.strip()
-    return pairs
-
-
 def _parse_limits(value: Any) -> Any:
     """`viewer=5,approver=20` over the defaults; a name that is none of theirs is an error."""
-    pairs = _parse_pairs(value)
+    pairs = parse_pairs(value)
     if not isinstance(pairs, dict):
         return pairs
     unknown = sorted(set(map(str, pairs)) - set(DEFAULT_RATE_LIMITS))

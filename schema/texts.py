@@ -3,13 +3,14 @@
 import hashlib
 import json
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Text, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from schema.errors import SealBroken
-from schema.tables import texts
+from schema.errors import SealBroken, TextLost
+from schema.tables import text_uses, texts
 
 
 def digest_of(body: str) -> str:
@@ -29,16 +30,27 @@ def storable(unverified_text: str) -> str:
 
 # Made once: to put a statement together takes longer than to send it.
 _PUT = insert(texts).on_conflict_do_nothing()
+_USE = insert(text_uses).on_conflict_do_nothing()
 _GET = select(texts.c.digest, texts.c.body).where(
     texts.c.tenant == bindparam("of_tenant", type_=Text()),
     texts.c.digest == func.any(bindparam("wanted", type_=ARRAY(Text()))),
 )
 
 
-async def put_text(connection: AsyncConnection, tenant: str, body: str) -> str:
-    """Store `body` unless it is there already, and return its reference."""
+async def put_text(
+    connection: AsyncConnection, tenant: str, body: str, used_by: UUID | None = None, *, of_run: bool = False
+) -> str:
+    """Store `body` unless it is there already, and return its reference.
+
+    Args:
+        used_by: the task, or with `of_run` the run of a program, that it is of: erased with the last of them. What a
+            task's own row or one of its calls names is known without it.
+    """
     digest = digest_of(body)
     await connection.execute(_PUT, {"tenant": tenant, "digest": digest, "body": body})
+    if used_by is not None:
+        use = {"tenant": tenant, "digest": digest, "used_by": used_by, "of_run": of_run}
+        await connection.execute(_USE, use)
     return digest
 
 
@@ -46,7 +58,7 @@ async def get_text(connection: AsyncConnection, tenant: str, digest: str) -> str
     """The text behind a reference.
 
     Raises:
-        LookupError: the tenant has no such text.
+        TextLost: the tenant has no such text.
         KeyMissing: the key ring lacks its key.
         SealBroken: it is not the text that was stored.
     """
@@ -57,7 +69,7 @@ async def get_texts(connection: AsyncConnection, tenant: str, *digests: str | No
     """The texts behind references, in their order, in one round trip; None stays None.
 
     Raises:
-        LookupError, KeyMissing, SealBroken: as `get_text`, of any of them.
+        TextLost, KeyMissing, SealBroken: as `get_text`, of any of them.
     """
     wanted = {digest for digest in digests if digest is not None}
     found: dict[str, str] = {}
@@ -66,7 +78,7 @@ async def get_texts(connection: AsyncConnection, tenant: str, *digests: str | No
         found = {row.digest: str(row.body) for row in rows}
     for digest in wanted:
         if digest not in found:
-            raise LookupError(f"no text {digest[:12]} in tenant {tenant}")
+            raise TextLost(f"no text {digest[:12]} in tenant {tenant}")
         if digest_of(found[digest]) != digest:
             raise SealBroken(f"the text {digest[:12]} is not the one that was stored")
     return [None if digest is None else found[digest] for digest in digests]

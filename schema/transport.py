@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schema.errors import SettingsError
 
@@ -59,21 +59,20 @@ class TemporalProfile(_Source):
 
 
 class TransportSettings(BaseSettings):
-    """The part of the settings that this module is about.
+    """The part of the settings that this module is about."""
 
-    Attributes:
-        keys_file: the key ring of payloads and columns.
-        tls_cert, tls_key: PEM files; with them the gateway speaks https only.
-        temporal_ui_url: where the gateway finds the Temporal UI, served there under `/ui`.
-        tls_ca: PEM file of who may have signed the gateway's certificate, for the command line.
-    """
+    model_config = SettingsConfigDict(use_attribute_docstrings=True)
 
     keys_file: Path | None = None
+    """The key ring of payloads and columns; one that is named is never made by a start."""
     tls_cert: Path | None = None
+    """PEM file: with it and its key the gateway speaks https only."""
     tls_key: Annotated[Path | None, Field(validate_default=True)] = None
+    """PEM file: the certificate's key."""
     tls_ca: Path | None = None
-
+    """PEM file of who may have signed the gateway's certificate, for the command line."""
     temporal_ui_url: str | None = None
+    """Where the gateway finds the Temporal UI, which it serves under `/ui`."""
 
     _temporal: dict[str, str] = PrivateAttr(default_factory=_temporal_environment)
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from temporalio.common import VersioningBehavior
+
 from schema.engine import ORCHESTRATOR_QUEUE, PEER_HUB_QUEUE, SANDBOX_QUEUE, SUPERVISOR_QUEUE
 from workers.parts import Parts
 from workflows.agent_task import AgentTask
@@ -14,6 +16,8 @@ from workflows.prompt_evaluation import PromptEvaluation
 from workflows.reconcile import Reconcile
 from workflows.sandbox_execution import SandboxExecution
 
+PINNED, AUTO_UPGRADE = VersioningBehavior.PINNED, VersioningBehavior.AUTO_UPGRADE
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -22,12 +26,16 @@ class Kind:
     Attributes:
         activities: given the parts of the process, the activities it runs.
         concurrent_activities: how many at once, for each process; None is as many as the pool has sandboxes.
+        behavior: of its workflows in a rollout, where workers have builds. What ends by itself, soon after nobody waits
+            for anybody, is pinned; what waits for days, or runs on a Schedule, moves to the new build, with patches.
+            Not with each workflow's definition: Temporal refuses that of workers without a build.
     """
 
     queue: str
     workflows: Sequence[type]
     activities: Callable[[Parts], Sequence[Callable[..., Any]]]
     concurrent_activities: int | None
+    behavior: VersioningBehavior
 
 
 def _orchestrator(parts: Parts) -> Sequence[Callable[..., Any]]:
@@ -90,10 +98,12 @@ def _supervisor(parts: Parts) -> Sequence[Callable[..., Any]]:
 
 
 KINDS: dict[str, Kind] = {
-    "orchestrator": Kind(ORCHESTRATOR_QUEUE, (AgentTask, PromptEvaluation, SandboxExecution), _orchestrator, 50),
-    "peer-hub": Kind(PEER_HUB_QUEUE, (ConsensusRound,), _peer_hub, 50),
-    "sandbox": Kind(SANDBOX_QUEUE, (), _sandbox, None),
-    "supervisor": Kind(SUPERVISOR_QUEUE, (LearningApproval, LearningScan, Reconcile), _supervisor, 10),
+    "orchestrator": Kind(
+        ORCHESTRATOR_QUEUE, (AgentTask, PromptEvaluation, SandboxExecution), _orchestrator, 50, PINNED
+    ),
+    "peer-hub": Kind(PEER_HUB_QUEUE, (ConsensusRound,), _peer_hub, 50, PINNED),
+    "sandbox": Kind(SANDBOX_QUEUE, (), _sandbox, None, PINNED),
+    "supervisor": Kind(SUPERVISOR_QUEUE, (LearningApproval, LearningScan, Reconcile), _supervisor, 10, AUTO_UPGRADE),
 }
 
 ALL = "all"

@@ -1,6 +1,7 @@
 """The composition root of the workers: `golden worker KIND`."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -9,19 +10,31 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from temporalio import activity, workflow
 from temporalio.client import Client
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.common import WorkerDeploymentVersion
+from temporalio.runtime import (
+    LogForwardingConfig,
+    LoggingConfig,
+    PrometheusConfig,
+    Runtime,
+    TelemetryConfig,
+    TelemetryFilter,
+)
 from temporalio.service import RPCError
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities import meters
+from activities.context import ContextInterceptor
 from activities.failures import FailureInterceptor
 from activities.routes import read_routes
-from schema.engine import SANDBOX_QUEUE, SUPERVISOR_QUEUE, connect
+from schema.engine import DEPLOYMENT, SANDBOX_QUEUE, SUPERVISOR_QUEUE, connect
 from schema.errors import GoldenError, SettingsError
 from schema.logs import configure_logs
 from schema.policies import default_policy
 from schema.settings import Settings
+from schema.telemetry import start_tracing
 from workers.kinds import ALL, KINDS, Kind, kinds_of
 from workers.parts import Parts, compose
 from workers.provision import provision
@@ -53,7 +66,9 @@ def run(kind: str, settings: Settings) -> None:
     read_routes(settings)
     default_policy(settings)
     configure_logs(settings.log_level, f"worker-{kind}")
+    tracing = start_tracing(settings, f"worker-{kind}")
     code = asyncio.run(_main(kind, settings))
+    tracing.stop()
     # The SDK's threads may crash the interpreter on its way out: there is nothing left to do but to leave.
     sys.stdout.flush()
     sys.stderr.flush()
@@ -64,10 +79,15 @@ async def _main(kind: str, settings: Settings) -> int:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    client = await _connect(settings, stop)
+    runtime = _runtime(settings)
+    client = await _connect(settings, runtime, stop)
     if client is None:
         return 0
     parts = compose(settings, client)
+    models = {target.model for route in read_routes(settings).values() for target in route}
+    meters.start(runtime.metric_meter, models)
+    for each in kinds_of(kind).values():
+        _start_sdk_meters(runtime, settings, each, parts)
     workers = [_serve(name, each, parts, client, settings, stop) for name, each in kinds_of(kind).items()]
     try:
         await asyncio.gather(*workers)
@@ -89,18 +109,28 @@ async def _serve(name: str, kind: Kind, parts: Parts, client: Client, settings: 
         workflows=kind.workflows,
         activities=kind.activities(parts),
         workflow_runner=RUNNER,
-        interceptors=[FailureInterceptor()],
+        interceptors=[ContextInterceptor(), FailureInterceptor()],
         max_concurrent_activities=kind.concurrent_activities or settings.sandbox_pool,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
+        deployment_config=_deployment(settings, kind),
     )
     async with worker:
         log.info("worker runs", kind=name, queue=kind.queue)
         if kind.queue == SUPERVISOR_QUEUE:
             await _until_ready(lambda: provision(client, parts.database, settings), "the set-up", stop)
         await stop.wait()
+
+
+def _deployment(settings: Settings, kind: Kind) -> WorkerDeploymentConfig | None:
+    """The build of these workers; None where one process after the other does all the work, as on one machine: a pinned
+    task would wait for ever for a build that its successor has replaced."""
+    if settings.build_id is None:
+        return None
+    version = WorkerDeploymentVersion(deployment_name=DEPLOYMENT, build_id=settings.build_id)
+    return WorkerDeploymentConfig(version, use_worker_versioning=True, default_versioning_behavior=kind.behavior)
 
 
 async def _until_ready(start: Callable[[], Awaitable[None]], what: str, stop: asyncio.Event) -> bool:
@@ -115,9 +145,8 @@ async def _until_ready(start: Callable[[], Awaitable[None]], what: str, stop: as
     return False
 
 
-async def _connect(settings: Settings, stop: asyncio.Event) -> Client | None:
+async def _connect(settings: Settings, runtime: Runtime, stop: asyncio.Event) -> Client | None:
     """A connected client, however long Temporal takes to come up; None if stopped before."""
-    runtime = _runtime(settings)
     while not stop.is_set():
         try:
             return await connect(settings, runtime=runtime)
@@ -141,5 +170,24 @@ def _runtime(settings: Settings) -> Runtime:
         durations_as_seconds=True,
         counters_total_suffix=True,
         unit_suffix=True,
+        histogram_bucket_overrides=meters.buckets(),
     )
-    return Runtime(telemetry=TelemetryConfig(metrics=metrics))
+    # Which process it is, whoever scrapes it says.
+    return Runtime(telemetry=TelemetryConfig(metrics=metrics, attach_service_name=False, logging=_CORE_LOGS))
+
+
+_CORE_LOGS = LoggingConfig(
+    filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
+    forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio.core"), prepend_target_on_message=False),
+)
+"""The SDK's own lines are lines of our JSON too."""
+
+
+def _start_sdk_meters(runtime: Runtime, settings: Settings, kind: Kind, parts: Parts) -> None:
+    """The failures that a kind of worker may come to, by the names that Temporal has for what it runs."""
+    # The SDK has no public way to ask for them.
+    workflows = [
+        workflow._Definition.must_from_class(each).name or "" for of in KINDS.values() for each in of.workflows
+    ]
+    activities = [activity._Definition.must_from_callable(each).name or "" for each in kind.activities(parts)]
+    meters.start_sdk(runtime.metric_meter, settings.temporal_namespace, kind.queue, workflows, activities)

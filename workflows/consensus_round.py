@@ -163,6 +163,7 @@ class ConsensusRound:
             ref=self._steps.ref(f"vote/{self._vote.number}"),
             explanation=explanation,
             number=self._vote.number,
+            began=workflow.info().workflow_start_time,
             ballots=tuple(ballot for each in rounds for ballot in ballots_of(each, late)),
         )
         stored = await durable_step(

@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from deploy.local.process import Part, PartFailed
+from deploy.recovery.archive import archive_options
 from schema import migrate
 from schema.errors import SettingsError
 from schema.settings import Settings
@@ -55,7 +56,11 @@ def superuser_url(settings: Settings, database: str = DATABASE) -> str:
 
 def part(settings: Settings) -> Part:
     """The server as a part of the stack; `prepare` comes first, `set_up` when it is ready."""
-    options = {**OPTIONS, "unix_socket_directories": str(settings.postgres_socket)}
+    options = {
+        **OPTIONS,
+        **archive_options(settings, data_folder(settings)),
+        "unix_socket_directories": str(settings.postgres_socket),
+    }
     flags = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
     return Part(
         name="postgres",
@@ -105,9 +110,13 @@ async def _exists(connection: psycopg.AsyncConnection, query: str, name: str) ->
 
 
 async def _answers(settings: Settings) -> bool:
+    """Whether it does. This also wakes its checkpointer, which began to sleep while the server was starting.
+
+    Then it knew of no archive_timeout, and would sleep for checkpoint_timeout (5 minutes) with nothing archived.
+    """
     try:
         async with await _connect(settings) as connection:
-            await connection.execute("SELECT 1")
+            await connection.execute("SELECT pg_reload_conf()")
     except psycopg.OperationalError:
         return False
     return True
@@ -121,6 +130,7 @@ def _initialise(data: Path) -> None:
     command = (
         *(*unprivileged(), str(binaries() / "initdb"), "-D", str(draft), "--username=postgres"),
         *("--auth-local=trust", "--auth-host=reject", "--encoding=UTF8"),
+        "--wal-segsize=4",  # MiB: one that is archived before it is full is written whole all the same
         *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),  # the same on every system
     )
     made = subprocess.run(command, env=_environment(), capture_output=True, text=True, errors="replace", check=False)

@@ -72,6 +72,8 @@ class Process:
     def __init__(self, part: Part, logs: Path, report: Report = print_line) -> None:
         self.part = part
         self.log = logs / f"{part.name}.log"
+        # For people: `kill -9 $(cat .golden/run/worker.pid)`. Nothing here believes it.
+        self._pid_file = logs.parent / "run" / f"{part.name}.pid"
         self._report = report
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = asyncio.Event()
@@ -152,6 +154,8 @@ class Process:
 
     async def _run_once(self) -> int:
         self._child = child = self._spawn()
+        self._pid_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._pid_file.write_text(f"{child.pid}\n")
         announcement = asyncio.create_task(self._announce()) if self._was_ready else None
         try:
             await _exited(child.pid)
@@ -161,6 +165,7 @@ class Process:
             return child.wait()
         finally:
             self._child = None
+            self._pid_file.unlink(missing_ok=True)
             if announcement is not None:
                 await _end(announcement)
 

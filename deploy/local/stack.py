@@ -83,6 +83,7 @@ def run(settings: Settings) -> int:
     """
     try:
         with lock.holding(settings):
+            _refuse_half_restored(settings)
             _wait_for_ports(settings)
             return asyncio.run(_serve(settings))
     except (lock.AlreadyRunning, SettingsError) as error:
@@ -127,6 +128,11 @@ def announce(settings: Settings) -> None:
 def _write_token(settings: Settings) -> None:
     """Make the CLI's token. Imported late: the gateway's modules are needed by nothing else here."""
     importlib.import_module("gateway.tokens").write_local_token(settings)
+
+
+def _refuse_half_restored(settings: Settings) -> None:
+    if (settings.home / "RESTORING").exists():
+        raise SettingsError(f"a restore of {settings.home} was not finished: run `golden restore` again")
 
 
 def _wait_for_ports(settings: Settings) -> None:

@@ -25,6 +25,9 @@ DYNAMIC = (
     "matching.numTaskqueueReadPartitions=1",
     "matching.numTaskqueueWritePartitions=1",
     'matching.TaskQueueInfoByBuildIdTTL="500ms"',
+    # How soon a build is called drained: this server's list of open workflows is a fifth of a second behind.
+    'matching.wv.VersionDrainageStatusVisibilityGracePeriod="2s"',
+    'matching.wv.VersionDrainageStatusRefreshInterval="1s"',
 )
 
 

@@ -1,5 +1,6 @@
 """What a vote says to its activities: the ballots of its rounds, and what is written down of them."""
 
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -80,11 +81,13 @@ class RecordVoteInput(Message):
 
     Attributes:
         number: of the vote on its task.
+        began: when the vote's workflow was started, by Temporal's clock; None of a vote from before that was told.
     """
 
     ref: StepRef
     explanation: Explanation
     number: int = 1
+    began: datetime | None = None
     ballots: tuple[RoundBallot, ...] = ()
 
 

@@ -227,3 +227,4 @@ class ReconcileResult(Message):
     cancelled: int = 0
     woken: int = 0
     skipped: int = 0
+    erased: int = 0

@@ -15,6 +15,7 @@ from schema.tables.doors import (
     tokens,
     ui_sessions,
 )
+from schema.tables.erasing import erasures, text_uses
 from schema.tables.learning import learning_updates
 from schema.tables.prompts import (
     outcomes,
@@ -29,7 +30,7 @@ from schema.tables.prompts import (
 from schema.tables.providers import circuit_changes, circuits
 from schema.tables.spending import accounts, ledger_entries, model_calls
 from schema.tables.voting import ballots, tenant_policies, truths
-from schema.tables.work import dead_letters, decisions, task_events, task_steps, tasks, texts
+from schema.tables.work import dead_letters, decisions, task_ends, task_events, task_steps, tasks, texts
 
 __all__ = [
     "accounts",
@@ -40,6 +41,7 @@ __all__ = [
     "circuits",
     "dead_letters",
     "decisions",
+    "erasures",
     "idempotency_keys",
     "learning_updates",
     "ledger_entries",
@@ -55,10 +57,12 @@ __all__ = [
     "prompt_versions",
     "rate_limits",
     "revocations",
+    "task_ends",
     "task_events",
     "task_steps",
     "tasks",
     "tenant_policies",
+    "text_uses",
     "texts",
     "tokens",
     "truths",

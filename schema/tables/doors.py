@@ -15,6 +15,7 @@ idempotency_keys = Table(
     Column("key", Text, primary_key=True),
     Column("body_digest", Text, nullable=False),
     Column("task_id", Uuid, nullable=False),
+    comment="The answers to requests with an Idempotency-Key",
 )
 
 audit_records = Table(
@@ -34,6 +35,7 @@ audit_records = Table(
     Column("digest", Text),
     Column("previous", Text, nullable=False),
     Column("hash", Text, nullable=False),
+    comment="The audit log: one hash chain a tenant, append-only",
 )
 
 audit_heads = Table(
@@ -42,6 +44,7 @@ audit_heads = Table(
     Column("tenant", Text, primary_key=True),
     Column("sequence", BigInteger, nullable=False),
     Column("hash", Text, nullable=False),
+    comment="The last record of each chain",
 )
 
 rate_limits = Table(
@@ -49,6 +52,7 @@ rate_limits = Table(
     metadata,
     Column("key", Text, primary_key=True),
     Column("taken", ARRAY(DateTime(timezone=True)), nullable=False),
+    comment="Permits that were taken in the last minute; only `take_permits` reads them",
 )
 
 tokens = Table(
@@ -62,6 +66,7 @@ tokens = Table(
     at("issued_at"),
     at("expires_at"),
     Column("issued_by", Text),
+    comment="Tokens that were issued here; never the tokens themselves",
 )
 
 revocations = Table(
@@ -75,6 +80,7 @@ revocations = Table(
     Column("reason", SealedText("revocations.reason")),
     Column("revoked_by", Text, nullable=False),
     at("revoked_at"),
+    comment="Tokens and principals that are no longer believed",
 )
 
 ui_sessions = Table(
@@ -87,4 +93,5 @@ ui_sessions = Table(
     Column("named", Boolean, nullable=False),
     Column("token", LargeBinary, nullable=False),
     at("expires_at"),
+    comment="One-time links to the Temporal UI and the sessions they became",
 )

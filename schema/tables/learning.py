@@ -37,4 +37,5 @@ learning_updates = Table(
     Column("waits_for", Text),
     at("escalated_at", nullable=True),
     at("canary_at", nullable=True),
+    comment="Proposals: a prompt's guideline or the voters' weights, from evidence to adopted or rejected",
 )

@@ -16,6 +16,7 @@ prompt_bases = Table(
     Column("role", Text, nullable=False),
     Column("base", Text, nullable=False),
     at("installed_at"),
+    comment="The base prompts of each release",
 )
 
 prompt_guidelines = Table(
@@ -27,6 +28,7 @@ prompt_guidelines = Table(
     Column("digest", Text, nullable=False),
     Column("guideline", SealedText("prompt_guidelines.guideline"), nullable=False),
     at("created_at"),
+    comment="The texts that a guideline of a version has",
 )
 
 prompt_versions = Table(
@@ -46,6 +48,7 @@ prompt_versions = Table(
     Column("approver", Text, nullable=False),
     at("at"),
     at("created_at"),
+    comment="Immutable prompts: a base and its guidelines in order",
 )
 
 prompt_pointers = Table(
@@ -58,6 +61,7 @@ prompt_pointers = Table(
     Column("canary_update", Uuid),
     Column("canary_share", Integer),
     at("canary_since", nullable=True),
+    comment="Which version of a role's prompt is active, and which is tried",
 )
 
 prompt_moves = Table(
@@ -74,6 +78,7 @@ prompt_moves = Table(
     Column("actor", Text, nullable=False),
     Column("reason", SealedText("prompt_moves.reason"), nullable=False),
     Column("cooldown", Boolean, nullable=False),
+    comment="Each move of a pointer, by whom and why",
 )
 
 prompt_limits = Table(
@@ -86,6 +91,7 @@ prompt_limits = Table(
     Column("approval", Text, nullable=False),
     Column("quorum", Integer, nullable=False),
     Column("canary_share", Integer, nullable=False),
+    comment="How often a role's prompt may change, and who approves",
 )
 
 prompt_approvals = Table(
@@ -96,6 +102,7 @@ prompt_approvals = Table(
     Column("actor", Text, primary_key=True),
     Column("tenant", Text, nullable=False),
     at("at"),
+    comment="Who approved which digest of a proposal",
 )
 
 outcomes = Table(
@@ -117,4 +124,5 @@ outcomes = Table(
     Column("input_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
     at("at"),
+    comment="What each step of an ended task came to: what is learned from",
 )

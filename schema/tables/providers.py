@@ -19,6 +19,7 @@ circuits = Table(
     at("retry_at", nullable=True),
     at("probe_until", nullable=True),
     Column("worker", Text),
+    comment="The state of each provider's circuit, as the fleet sees it",
 )
 
 circuit_changes = Table(
@@ -31,4 +32,5 @@ circuit_changes = Table(
     Column("to_state", Text, nullable=False),
     Column("cause", Text, nullable=False),
     Column("worker", Text, nullable=False),
+    comment="Each change of a circuit's state, and who saw it",
 )

@@ -17,6 +17,7 @@ accounts = Table(
     Column("held_micro_usd", BigInteger, nullable=False),
     Column("slots", Integer, nullable=False),
     Column("slots_used", Integer, nullable=False),
+    comment="A tenant's limits, what is spent and held of them, and its slots",
 )
 
 model_calls = Table(
@@ -41,6 +42,7 @@ model_calls = Table(
     Column("invalid", SealedText("model_calls.invalid")),
     at("sent_at"),
     at("ended_at", nullable=True),
+    comment="Every dispatch to a model provider, from before its bytes leave",
 )
 
 ledger_entries = Table(
@@ -61,4 +63,5 @@ ledger_entries = Table(
     Column("held_micro_usd", BigInteger, nullable=False),
     Column("spent_micro_usd", BigInteger, nullable=False),
     Column("actor", Text),
+    comment="Every move of tokens and money, append-only; their sums are the accounts",
 )

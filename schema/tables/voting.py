@@ -20,6 +20,7 @@ ballots = Table(
     Column("effective_weight", Integer, nullable=False),
     Column("late", Boolean, nullable=False),
     at("at"),
+    comment="Every ballot of every vote, with its weight and the reasons",
 )
 
 truths = Table(
@@ -32,6 +33,7 @@ truths = Table(
     Column("actor", Text, nullable=False),
     Column("reason", SealedText("truths.reason")),
     at("at"),
+    comment="What became known later of candidates that were voted on",
 )
 
 tenant_policies = Table(
@@ -41,4 +43,5 @@ tenant_policies = Table(
     Column("policy", JSONB, nullable=False),
     Column("updated_by", Text, nullable=False),
     at("updated_at"),
+    comment="How a tenant's votes are held",
 )

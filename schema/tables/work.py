@@ -35,6 +35,9 @@ tasks = Table(
     Column("parent", Uuid),
     Column("prompts", JSONB),
     Column("result", Text),
+    Column("traceparent", Text),
+    at("erased_at", nullable=True),
+    comment="One row a task, a vote by itself or a proposal's evaluation: its state, budget and pinned prompts",
 )
 
 texts = Table(
@@ -43,6 +46,7 @@ texts = Table(
     Column("tenant", Text, primary_key=True),
     Column("digest", Text, primary_key=True),
     Column("body", SealedText("texts.body"), nullable=False),
+    comment="What users and models wrote, once a tenant by its SHA-256",
 )
 
 task_events = Table(
@@ -53,6 +57,7 @@ task_events = Table(
     Column("tenant", Text, nullable=False),
     Column("event", Text, nullable=False),
     Column("data", SealedJson("task_events.data"), nullable=False),
+    comment="What happened to a task, in order: the source of its event stream",
 )
 
 task_steps = Table(
@@ -67,6 +72,7 @@ task_steps = Table(
     at("started_at"),
     at("ended_at", nullable=True),
     Column("result", SealedJson("task_steps.result")),
+    comment="One row a step and epoch: a step that is done answers from it",
 )
 
 dead_letters = Table(
@@ -93,6 +99,7 @@ dead_letters = Table(
     at("resume_at", nullable=True),
     at("heard_at", nullable=True),
     Column("batch", Uuid),
+    comment="Steps whose attempts are spent, and what was decided on them",
 )
 
 decisions = Table(
@@ -104,4 +111,13 @@ decisions = Table(
     Column("reason", SealedText("decisions.reason"), nullable=False),
     Column("actor", Text, nullable=False),
     at("decided_at"),
+    comment="What people decided on escalated tasks",
+)
+
+task_ends = Table(
+    "task_ends",
+    metadata,
+    Column("state", Text, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    comment="How many tasks ended, by final state: the sum of its rows, which a trigger adds and the exporter folds",
 )

@@ -1,10 +1,14 @@
 """Steps whose attempts are spent: parked, shown, redriven or discarded, and never lost or paid twice."""
 
+import os
+import signal
+import threading
 from typing import Any
 
 import psycopg
 from temporalio.client import Client
 
+from deploy.local import postgres
 from schema.engine import GOLDEN_STATE
 from tests.endtoend.test_ends import nothing_is_held
 from tests.support.golden import Golden
@@ -161,3 +165,29 @@ async def parked_again(golden: Golden, task_id: str, cause: str) -> dict[str, An
 
     await until(there)
     return found[0]
+
+
+async def test_a_step_whose_text_is_lost_is_parked_and_goes_on_where_the_text_is_back(
+    golden: Golden, provider: Provider
+) -> None:
+    gate = threading.Event()
+    provider.script("lost text", Script(developer=[files(work=GOOD)], gates={"developer": gate}))
+    url = postgres.superuser_url(golden.settings).replace("+psycopg", "")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")  # or what is used could not get lost
+        connection.execute("CREATE TEMP TABLE known AS SELECT digest FROM texts")
+        task_id = await golden.submit(spec("lost text", instructions="Write double(number), whose text gets lost."))
+        await until(lambda: provider.asked_about("lost text", lambda asked: asked.role == "developer"), 60)
+        connection.execute("CREATE TEMP TABLE lost AS SELECT * FROM texts WHERE digest NOT IN (TABLE known)")
+        connection.execute("DELETE FROM texts WHERE digest IN (SELECT digest FROM lost)")
+        for pid in golden.pids("gateway.cli worker"):  # which remembers texts
+            os.kill(pid, signal.SIGKILL)
+        gate.set()
+        letter = await parked(golden, task_id)
+        assert (letter["kind"], letter["cause"]) == ("internal", "TextLost")
+        assert "TextLost" in (await golden.task(task_id))["reason"]
+
+        connection.execute("INSERT INTO texts TABLE lost")
+    await decide(golden, letter, "redrive")
+    assert (await golden.final(task_id))["state"] == "accepted"
+    await budget_holds(golden)

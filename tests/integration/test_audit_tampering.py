@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from gateway.anchoring import Anchoring
 from gateway.audit import AuditLog
-from gateway.cli import app
+from gateway.cli import application
 from gateway.tokens import issue_token
 from schema import audit_check
 from schema.anchor import AnchorFile, read_anchors
@@ -262,4 +262,4 @@ async def test_a_record_without_a_time_is_listed_like_the_others_and_says_so(led
 
 async def verify(*arguments: str) -> Result:
     """Run `golden audit verify`, which has an event loop of its own."""
-    return await asyncio.to_thread(lambda: CliRunner().invoke(app, ["audit", "verify", *arguments]))
+    return await asyncio.to_thread(lambda: CliRunner().invoke(application(), ["audit", "verify", *arguments]))

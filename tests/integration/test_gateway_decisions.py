@@ -29,6 +29,7 @@ BODIES: dict[str, Any] = {
     "truth": {"source": "tests", "good": True, "reason": "x"},
     "follow-ups": {"number": 1},
     "top-up": {"tokens": 1},
+    "erasure": {"reason": "because"},
 }
 TASK_ROUTES = [(each.method, each.path) for each in OPERATIONS if "{task_id}" in each.path]
 

@@ -1,22 +1,25 @@
 """The gauges of the whole fleet: they show what is in PostgreSQL, and nothing that is gone."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import insert, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
 from uuid_utils.compat import uuid7
 
-from gateway.gauges import LETTER_KINDS, READ_AT, FleetGauges, LabelledGauge
+from gateway import gauges as gauges_module
+from gateway.board import Board
+from gateway.fleet import BOARD, Fleet, Source
+from gateway.gauges import LETTER_KINDS, FleetGauges
+from schema import metrics
 from schema.database import Database
 from schema.settings import Settings
-from schema.tables import accounts, circuits, dead_letters, tasks
+from schema.tables import accounts, circuits, dead_letters, task_ends, task_steps, tasks
 from tests.integration.conftest import running_gateway
 from tests.support.http import tenant_name
 from tests.support.learning import ROLES, pending_update
@@ -25,7 +28,7 @@ from tests.support.parts import free_port
 
 @pytest.fixture
 def gauges(database: Database) -> FleetGauges:
-    return FleetGauges(database)
+    return FleetGauges(database, BOARD)
 
 
 async def execute(database: Database, statement: Any) -> None:
@@ -169,49 +172,134 @@ class TestBudgets:
         await execute(database, update(accounts).where(accounts.c.tenant.in_(tenants)).values(spent_tokens=0))
 
 
-def test_a_label_that_is_not_shown_again_is_gone() -> None:
-    gauge = LabelledGauge("golden_of_this_test", "Only here", "letter")
-    gauge.show({("a",): 1, ("b",): 2})
-    gauge.show({("b",): 3, ("c",): 4})
+class TestTasksThatEnded:
+    async def test_they_are_counted_as_they_end_and_stay_counted_when_they_are_erased(
+        self, gauges: FleetGauges, database: Database, owner: AsyncEngine
+    ) -> None:
+        counted = []
+        task_id = await new_task(database, tenant_name())
+        for state in ("planning", "accepted"):
+            await execute(database, update(tasks).where(tasks.c.task_id == task_id).values(state=state))
+            await gauges.read()
+            counted.append(sample("tasks_total", state="accepted") or 0)
+        async with owner.begin() as connection:
+            await connection.execute(text("ALTER TABLE tasks NO FORCE ROW LEVEL SECURITY"))
+            erased = (await connection.execute(delete(tasks).where(tasks.c.task_id == task_id))).rowcount
+            await connection.execute(text("ALTER TABLE tasks FORCE ROW LEVEL SECURITY"))
+        assert erased == 1
+        BOARD.clear()
+        await gauges.read()
 
-    assert [sample("of_this_test", letter=each) for each in "abc"] == [None, 3, 4]
+        assert [each - counted[0] for each in (*counted, sample("tasks_total", state="accepted") or 0)] == [0, 1, 1]
+
+    async def test_a_task_of_learning_is_none_of_them(self, gauges: FleetGauges, database: Database) -> None:
+        await gauges.read()
+        before = sample("tasks_total", state="failed")
+        task_id = await new_task(database, tenant_name())
+        ended = update(tasks).where(tasks.c.task_id == task_id).values(state="failed", kind="learning")
+        await execute(database, ended)
+        await gauges.read()
+
+        assert sample("tasks_total", state="failed") == before
+
+    async def test_their_rows_are_folded_into_one_a_state_and_the_sums_stay(
+        self, gauges: FleetGauges, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await execute(database, insert(task_ends).values([{"state": "failed", "count": 1}] * 5))
+        await gauges.read()
+        before = sample("tasks_total", state="failed")
+        monkeypatch.setattr(gauges_module, "MOST_ENDS", 1)
+        await asyncio.gather(gauges.read(), FleetGauges(database, Board()).read())
+        BOARD.clear()
+        await gauges.read()
+
+        async with database.statement() as connection:
+            states = list((await connection.execute(select(task_ends.c.state))).scalars())
+        assert sample("tasks_total", state="failed") == before
+        assert len(states) == len(set(states))
 
 
-class Returning(Database):
-    """A PostgreSQL that is away at first; `read` is set when it was read since."""
+async def test_who_waits_longest_for_a_slot_or_for_a_person_is_told(gauges: FleetGauges, database: Database) -> None:
+    await gauges.read()
+    waiting = sample("escalations_open") or 0
+    long_ago = datetime(1975, 1, 1, tzinfo=UTC)
+    found = [await new_task(database, tenant_name()) for _ in range(2)]
+    for task_id, state in zip(found, ("queued", "escalated"), strict=True):
+        moved = {"state": state, "submitted_at": long_ago, "updated_at": long_ago}
+        await execute(database, update(tasks).where(tasks.c.task_id == task_id).values(**moved))
+    await gauges.read()
 
-    def __init__(self, database: Database) -> None:
-        engine = create_async_engine("postgresql+psycopg://golden@127.0.0.1:1/golden")
-        super().__init__(engine, engine)
-        self._ways = [Database(engine, engine)] * 2 + [database]
-        self.read = asyncio.Event()
-
-    @asynccontextmanager
-    async def statement(self) -> AsyncIterator[AsyncConnection]:
-        if not self._ways:
-            self.read.set()
-            await asyncio.Event().wait()
-        async with self._ways.pop(0).statement() as connection:
-            yield connection
+    ages = [sample("queued_oldest_seconds") or 0, sample("escalations_oldest_seconds") or 0]
+    assert min(ages) > timedelta(days=45 * 365).total_seconds()
+    assert sample("escalations_open") == waiting + 1
+    await execute(database, update(tasks).where(tasks.c.task_id.in_(found)).values(state="cancelled"))
+    await gauges.read()
+    assert sample("escalations_open") == waiting
 
 
-async def test_a_database_that_is_away_ends_nothing_and_is_read_when_it_is_back(database: Database) -> None:
-    READ_AT.set(0)
-    returning = Returning(database)
-    running = asyncio.create_task(FleetGauges(returning, every_seconds=0.001).run())
+async def test_steps_under_way_in_the_sandbox_are_counted(gauges: FleetGauges, database: Database) -> None:
+    await gauges.read()
+    before = gauges.sandbox_runs
+    tenant = tenant_name()
+    task_id = await new_task(database, tenant)
+    about = {"task_id": task_id, "tenant": tenant, "epoch": 1, "detail": ""}
+    for step, state in (("prove/1", "running"), ("mend/1", "running"), ("prove/2", "done"), ("plan", "running")):
+        await execute(database, insert(task_steps).values(step=step, state=state, **about))
+    await gauges.read()
+
+    assert gauges.sandbox_runs == before + 2
+    await execute(database, update(tasks).where(tasks.c.task_id == task_id).values(state="cancelled"))
+    await gauges.read()
+    assert gauges.sandbox_runs == before
+
+
+def test_a_label_that_is_not_shown_again_is_gone_and_a_counter_never_falls() -> None:
+    board = Board()
+    for letters, ended in ((("model", "vote"), 5), (("vote", "poison"), 3)):
+        board.show(metrics.LETTERS, {(letter,): len(letter) for letter in letters})
+        board.show(metrics.TASKS_ENDED, {("failed",): ended})
+
+    assert [board.value(metrics.LETTERS, each) for each in ("model", "vote", "poison")] == [None, 4, 6]
+    assert board.value(metrics.TASKS_ENDED, "failed") == 5
+
+
+async def test_a_source_that_is_away_keeps_its_numbers_and_none_of_the_others_waits_for_it() -> None:
+    board, reads = Board(), asyncio.Queue[str]()
+
+    async def away() -> None:
+        reads.put_nowait("away")
+        raise OSError
+
+    async def there() -> None:
+        board.show(metrics.ESCALATIONS, 1)
+        reads.put_nowait("there")
+
+    board.show(metrics.APPROVALS, {("tester", "pending"): 7})
+    sources = (Source("temporal", away, 0, 1, paces=True), Source("postgresql", there, 0, 1, paces=True))
+    running = asyncio.create_task(Fleet(sources, board).run())
     async with asyncio.timeout(20):
-        await returning.read.wait()
-
-    assert not running.done()
-    assert READ_AT._value.get() > 0
+        seen = [await reads.get() for _ in range(8)]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
+    assert min(seen.count("away"), seen.count("there")) > 1
+    assert board.value(metrics.APPROVALS, "tester", "pending") == 7
+    assert board.value(metrics.FLEET_READ_AT) == 0
+    assert (board.value(metrics.SOURCE_READ_AT, "postgresql") or 0) > 0
+    assert board.value(metrics.SOURCE_READ_AT, "temporal") == 0
 
-async def test_a_gateway_reads_them_by_itself(settings: Settings) -> None:
-    READ_AT.set(0)
-    async with running_gateway(settings.model_copy(update={"gateway_port": free_port()})), asyncio.timeout(20):
-        while not READ_AT._value.get():  # noqa: ASYNC110 (what is awaited is a number)
-            await asyncio.sleep(0.01)
+
+async def test_a_gateway_reads_them_by_itself_unless_it_is_told_not_to(
+    settings: Settings, temporal_client: Client
+) -> None:
+    BOARD.clear()
+    silent = settings.model_copy(update={"gateway_port": free_port(), "fleet_metrics": False})
+    async with running_gateway(silent, temporal_client):
+        assert sample("build_info", version="0.1.0") is None
+    async with running_gateway(settings.model_copy(update={"gateway_port": free_port()}), temporal_client):
+        async with asyncio.timeout(20):
+            while not sample("fleet_read_timestamp_seconds"):  # noqa: ASYNC110 (what is awaited is a number)
+                await asyncio.sleep(0.01)
 
     assert sample("dead_letters_open", kind="model") is not None
+    assert sample("task_queue_pollers", queue="sandbox", kind="activity") is not None

@@ -101,7 +101,9 @@ class TestHeaders:
             assert "strict-transport-security" not in (await http.get("/healthz")).headers
 
 
-OWN_HEADERS = {("/docs", "Content-Security-Policy"), ("/.well-known/jwks.json", "Cache-Control")}
+OWN_HEADERS = {("/docs", "Content-Security-Policy")} | {
+    (f"/.well-known/{name}.json", "Cache-Control") for name in ("jwks", "evidence-keys")
+}
 
 
 class TestTraces:

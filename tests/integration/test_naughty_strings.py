@@ -77,6 +77,8 @@ FULL: dict[str, Any] = {
     "/v1/prompts/{role}/rollback": {"version": str(uuid4()), "reason": "because"},
     "/v1/budgets/{tenant}": {"limit_tokens": 5, "limit_micro_usd": None, "slots": 1},
     "/v1/tasks/{task_id}/top-up": {"tokens": 5, "micro_usd": 0},
+    "/v1/tasks/{task_id}/erasure": {"reason": "because"},
+    "/v1/tenants/{tenant}/erasure": {"reason": "because", "cancel": False},
     "/codec/decode": {"payloads": [{"metadata": {"encoding": "YQ=="}, "data": "YQ=="}]},
     "/codec/encode": {"payloads": [{"metadata": {"encoding": "YQ=="}, "data": "YQ=="}]},
 }

@@ -22,7 +22,7 @@ Token = Callable[..., str]
 
 NOBODYS = {"rate_limits"}
 """Has no tenant: only the owner's functions touch it."""
-SERVICES = {"ui_sessions", "circuits", "circuit_changes"}
+SERVICES = {"ui_sessions", "circuits", "circuit_changes", "task_ends"}
 """Are read before it is known who asks, or belong to the platform, so that no tenant may."""
 EVERYBODYS = {"prompt_bases"}
 """Come with a release, and are nobody's secret: each tenant reads them, and none writes them."""
@@ -35,6 +35,8 @@ async def fill(url: str, token: Token, database: Database, owner: AsyncEngine, t
     """At least one row of the tenant in every table that has tenants."""
     async with client(url, token("developer", tenant), **{"Idempotency-Key": "k"}) as http:
         task_id = UUID((await submit(http))["task_id"])
+    async with client(url, token("developer", tenant)) as http:
+        erased = UUID((await submit(http))["task_id"])
     about: dict[str, Any] = {"task_id": task_id, "tenant": tenant}
     step = {**about, "step": "plan", "epoch": 1}
     call = {"ask": 1, "dispatch": 1, "role": "architect", "model": "m", "prompt_version": "1", "state": "sent"}
@@ -59,6 +61,9 @@ async def fill(url: str, token: Token, database: Database, owner: AsyncEngine, t
         await connection.execute(insert(tables.revocations).values(tenant=tenant, **revoked))
         outcome = {"role": "developer", "model": "m", "spec": "s", "rules": [], "findings": {}}
         await connection.execute(insert(tables.outcomes).values(**step, **outcome))
+        ended = update(tables.tasks).where(tables.tasks.c.task_id == erased).values(state="failed")
+        await connection.execute(ended)
+        await connection.execute(text("SELECT erase_task(:t, :id, '{}', 'ann')"), {"t": tenant, "id": erased})
     # An approval makes a guideline, a version, a pointer and a move.
     assert await approve(database, await pending_update(database, tenant)) is not None
     limit = {"role": "developer", "max_per_day": 5, "cooldown_hours": 2, "approval": "human"}

@@ -1,6 +1,6 @@
 """A sandbox pool that runs nothing, and a worker with it: for tests and measurements of everything around it.
 
-`python -m tests.support.played` is the worker, with the settings of its environment.
+`python -m tests.support.played [KIND...]` is the worker, with the settings of its environment.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,16 +39,17 @@ class PlayedPool:
 
 
 @asynccontextmanager
-async def working(environment: dict[str, str]) -> AsyncIterator[None]:
-    """The worker in a process of its own, so that it does not share a test's event loop."""
+async def working(environment: dict[str, str], *kinds: str) -> AsyncIterator[int]:
+    """The worker in a process of its own, so that it does not share a test's event loop; its id."""
     root = Path(__file__).parent.parent.parent
     running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.support.played"), cwd=root, env={**os.environ, **environment}
+        *(sys.executable, "-m", "tests.support.played", *kinds), cwd=root, env={**os.environ, **environment}
     )
     try:
-        yield
+        yield running.pid
     finally:
-        running.terminate()
+        with suppress(ProcessLookupError):  # a test may have ended it
+            running.terminate()
         await running.wait()
 
 
@@ -77,7 +78,7 @@ async def _worker() -> None:
     pool = PlayedPool()
     sandbox = SandboxActivities(TaskStore(composed.database), pool)
     parts = replace(composed, pool=pool, sandbox=sandbox)  # type: ignore[arg-type]
-    kinds = {name: KINDS[name] for name in ("orchestrator", "peer-hub", "sandbox")}
+    kinds = {name: KINDS[name] for name in sys.argv[1:] or ("orchestrator", "peer-hub", "sandbox")}
     await asyncio.gather(*(_serve(name, kind, parts, client, settings, stop) for name, kind in kinds.items()))
     await parts.circuits.flush()
     await parts.database.close()

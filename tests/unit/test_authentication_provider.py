@@ -21,8 +21,9 @@ from gateway.token_keys import KeyFolder
 from gateway.token_reader import Issuer, Refused, TokenReader, UnknownKey
 from gateway.token_rules import own_rules, provider_rules
 from schema.errors import SettingsError
+from schema.identity_settings import ASYMMETRIC_ALGORITHMS
 from schema.keys import ensure_signing_key, public_jwk
-from schema.settings import ASYMMETRIC_ALGORITHMS, Settings
+from schema.settings import Settings
 from tests.support.bad_tokens import bad_tokens
 from tests.support.forge import Forge
 from tests.support.identity import ISSUER, IdentityProvider, identity_provider, jwk_of, new_key, provider_claims

@@ -96,3 +96,12 @@ def test_an_export_waits_between_its_pages(made: Made, waited: list[float]) -> N
 
     assert list(_records(made(first, limited(), last, patient=True), 0)) == []
     assert waited == [12]
+
+
+def test_what_is_about_to_end_is_waited_for_as_a_limit_is(made: Made, waited: list[float]) -> None:
+    problem = {"type": "https://golden.invalid/problems/tasks-open", "title": "Not yet", "detail": "2 are cancelled"}
+    ending = httpx.Response(409, json=problem, headers={"Retry-After": "5"})
+
+    answer = made(ending, httpx.Response(200, json={"tasks": 2}), patient=True).post("/v1/tenants/t/erasure", {})
+
+    assert (answer, waited) == ({"tasks": 2}, [5])

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import typer.main
 
-from gateway.cli import app
+from gateway.cli import application
 from gateway.routes import OPERATIONS
 from schema.learning_settings import LearningSettings
-from schema.transport import TransportSettings
+from schema.recovery_settings import RecoverySettings
 
 ROOT = Path(__file__).parents[2]
 TOLD = (ROOT / "docs" / "learning.md").read_text()
@@ -16,7 +16,7 @@ TOLD = (ROOT / "docs" / "learning.md").read_text()
 
 def test_every_setting_stands_there_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `GOLDEN_(\w+)` \| `?([^ `|]+)`? \|", TOLD, re.MULTILINE))
-    own = set(LearningSettings.model_fields) - set(TransportSettings.model_fields)
+    own = set(LearningSettings.model_fields) - set(RecoverySettings.model_fields)
     assert rows == {name.upper(): str(LearningSettings.model_fields[name].default) for name in own}
 
 
@@ -29,6 +29,6 @@ def test_every_route_of_learning_stands_there() -> None:
 
 
 def test_every_command_there_is_one() -> None:
-    commands = typer.main.get_command(app)
+    commands = typer.main.get_command(application())
     for group, name in re.findall(r"^ *golden (learn|approvals|prompts|governance) (\w+)", TOLD, re.MULTILINE):
         assert name in commands.commands[group].commands, name  # type: ignore[attr-defined]

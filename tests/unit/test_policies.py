@@ -118,7 +118,16 @@ def valid(policy: dict[str, Any]) -> bool:
 @given(st.tuples(*[POLICIES.filter(valid)] * 3))
 def test_any_three_policies_make_one_that_is_not_laxer_than_the_tenants(three: tuple[dict[str, Any], ...]) -> None:
     default, tenant, task = (VotePolicy(**policy) for policy in three)
-    assert laxer(tenant, merged(default, tenant, task)) == []
+    made = merged(default, tenant, task)
+    if (tenant.quorum or 0) > len(made.voters):  # of voters that it left to others: then all of them must vote
+        assert made.quorum == len(made.voters)
+        tenant = VotePolicy(**{**tenant.model_dump(exclude_unset=True), "quorum": made.quorum})
+    assert laxer(tenant, made) == []
+
+
+def test_a_quorum_that_the_voters_of_the_default_cannot_meet_asks_for_all_of_them() -> None:
+    alone = VotePolicy(voters={"security": 10_000})
+    assert merged(alone, VotePolicy(quorum=4), VotePolicy()).quorum == 1
 
 
 def test_the_default_is_text_or_a_file_and_what_is_wrong_with_it_is_named(tmp_path: Path) -> None:

@@ -42,7 +42,8 @@ def python(code: str) -> tuple[str, ...]:
 
 async def test_a_part_that_is_killed_runs_again(tmp_path: Path) -> None:
     listener = Listener()
-    part = Process(Part("part", SLEEP, always), tmp_path, listener)
+    logs = tmp_path / "logs"
+    part = Process(Part("part", SLEEP, always), logs, listener)
     await part.start()
     first = part.pid
     assert first is not None
@@ -50,11 +51,13 @@ async def test_a_part_that_is_killed_runs_again(tmp_path: Path) -> None:
     await until(lambda: part.pid not in (None, first))
     await until(lambda: listener.heard("ready again"))
     second = part.pid
+    assert (tmp_path / "run" / "part.pid").read_text() == f"{second}\n"
     await part.stop()
+    assert not (tmp_path / "run" / "part.pid").exists()
     assert second is not None
     assert is_gone(first)
     assert is_gone(second)
-    assert listener.heard(f"ended (SIGKILL; see {tmp_path / 'part.log'}); starting again at once")
+    assert listener.heard(f"ended (SIGKILL; see {logs / 'part.log'}); starting again at once")
 
 
 async def test_probing_that_is_cancelled_just_as_an_answer_comes_ends(tmp_path: Path) -> None:
