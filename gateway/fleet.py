@@ -28,7 +28,6 @@ ARCHIVE_SECONDS = 15.0
 CHECK_SECONDS = 60.0
 READ_SECONDS = 10.0
 CHECKED_SECONDS = 600.0
-ENDS_WITHIN_SECONDS = 1.0
 REST = 9.0
 """A source rests so many times as long as a read of it took: a tenth of a connection's time is its share."""
 
@@ -123,7 +122,7 @@ class Fleet:
         while True:
             began = time.monotonic()
             try:
-                await _to_its_end(self.read(source))
+                await self.read(source)
                 away = False
             except Exception as error:
                 # Whatever it is: numbers that are late must not end the process, nor themselves for good.
@@ -137,19 +136,6 @@ class Fleet:
         paced = [self._read_at[source.name] for source in self.sources if source.paces]
         self._board.show(metrics.FLEET_READ_AT, min(paced, default=0.0))
         self._board.show(metrics.SOURCE_READ_AT, {(name,): at for name, at in self._read_at.items()})
-
-
-async def _to_its_end(read: Awaitable[None]) -> None:
-    """Wait for a read; where this is cancelled, it has a moment to end: a connection half made would be left open."""
-    reading = asyncio.ensure_future(read)
-    try:
-        await asyncio.shield(reading)
-    except asyncio.CancelledError:
-        if not reading.done():
-            await asyncio.wait({reading}, timeout=ENDS_WITHIN_SECONDS)
-            reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-        raise
 
 
 async def _read_archive(database: Database, board: Board) -> None:

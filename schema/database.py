@@ -1,10 +1,11 @@
 """The ways into PostgreSQL: one transaction for a tenant under row-level security, or across tenants."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError
@@ -13,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from schema.columns import use_ring
 from schema.keyring import KeyRing
 from schema.settings import Settings
+
+T = TypeVar("T")
 
 PINGED_AFTER_SECONDS = 0.02
 """A connection that was used within this time is believed to be there still: no server restarts as fast."""
@@ -25,8 +28,8 @@ class Database:
     """Two pools: `tenant` transactions see one tenant's rows, `service` transactions see all."""
 
     def __init__(self, service: AsyncEngine, tenant: AsyncEngine) -> None:
-        self._service = service
-        self._tenant = tenant
+        self._service = _Lender(service)
+        self._tenant = _Lender(tenant)
 
     @classmethod
     def from_settings(cls, settings: Settings, *, pool_size: int = 10) -> "Database":
@@ -39,7 +42,7 @@ class Database:
     async def tenant(self, tenant: str) -> AsyncIterator[AsyncConnection]:
         """A transaction that sees and writes the rows of `tenant` only; committed at the end."""
         after: list[Callable[[], None]] = []
-        async with self._tenant.begin() as connection:
+        async with self._tenant.lend() as connection, connection.begin():
             # Local to the transaction, so that a pooled connection carries nothing over.
             begun = await connection.execute(_BEGIN, {"tenant": tenant})
             connection.info[_STARTED], connection.info[_AFTER] = begun.one()[0], after
@@ -56,24 +59,67 @@ class Database:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that crosses tenants: for Reconcile and health, never for a client's request."""
-        async with self._service.begin() as connection:
+        async with self._service.lend() as connection, connection.begin():
             yield connection
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[AsyncConnection]:
         """As `service`, but each statement is a transaction of its own: two round trips less for a single one."""
-        async with self._service.connect() as connection:
+        async with self._service.lend() as connection:
             yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
     async def function(self) -> AsyncIterator[AsyncConnection]:
         """As `tenant`, for a call of one of the database's functions that sets the tenant itself: one round trip."""
-        async with self._tenant.connect() as connection:
+        async with self._tenant.lend() as connection:
             yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
     async def close(self) -> None:
-        await self._service.dispose()
-        await self._tenant.dispose()
+        await self._service.close()
+        await self._tenant.close()
+
+
+class _Lender:
+    """Lends a pool's connections so that each comes back, also where its user is cancelled while it is being made.
+
+    The pool itself forgets such a one without closing it, and one that comes back after the pool was disposed of too.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self._underway: set[asyncio.Task[Any]] = set()
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[AsyncConnection]:
+        making = self._whole(self.engine.connect().start())
+        try:
+            connection = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            self._whole(_closed_once_made(making))
+            raise
+        try:
+            yield connection
+        finally:
+            await asyncio.shield(self._whole(connection.close()))
+
+    async def close(self) -> None:
+        """After what is being made or given back now."""
+        while self._underway:
+            await asyncio.wait(self._underway)
+        await self.engine.dispose()
+
+    def _whole(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Work that is done to its end, whoever waits for it."""
+        task = asyncio.create_task(work)
+        self._underway.add(task)
+        task.add_done_callback(self._underway.discard)
+        return task
+
+
+async def _closed_once_made(making: asyncio.Task[AsyncConnection]) -> None:
+    await asyncio.wait({making})
+    if not making.cancelled() and making.exception() is None:
+        await making.result().close()
 
 
 def started_at(connection: AsyncConnection) -> datetime:

@@ -88,7 +88,7 @@ def statements(database: Database) -> Iterator[list[str]]:
     def note(*arguments: Any) -> None:
         told.append(arguments[2])
 
-    engine = database._service.sync_engine
+    engine = database._service.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
     try:
         yield told

@@ -153,7 +153,7 @@ async def test_a_pooled_connection_carries_no_tenant_over(settings: Settings, te
             async with database.tenant(tenants[1]):
                 raise RuntimeError
         # The pool's only connection, in a transaction that names nobody.
-        async with database._tenant.begin() as connection:
+        async with database._tenant.engine.begin() as connection:
             left, second = (await connection.execute(asked)).one()
             seen = await holders(connection, tables.tasks)
     finally:

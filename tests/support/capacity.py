@@ -25,7 +25,7 @@ ROUNDED_UP = 0.25
 def pools(settings: Settings, **values: int) -> int:
     """The most connections that the pools of a process may open."""
     database = Database.from_settings(settings, **values)
-    engines: list[Any] = [database._service, database._tenant]
+    engines: list[Any] = [database._service.engine, database._tenant.engine]
     assert all(engine.pool._max_overflow == 0 for engine in engines)
     return sum(engine.pool.size() for engine in engines)
 
