@@ -88,6 +88,7 @@ class _Lender:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self._underway: set[asyncio.Task[Any]] = set()
+        self._closed = False
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[AsyncConnection]:
@@ -95,15 +96,16 @@ class _Lender:
         try:
             connection = await asyncio.shield(making)
         except asyncio.CancelledError:
-            self._whole(_closed_once_made(making))
+            self._whole(self._taken_back_once_made(making))
             raise
         try:
             yield connection
         finally:
-            await asyncio.shield(self._whole(connection.close()))
+            await asyncio.shield(self._whole(self._taken_back(connection)))
 
     async def close(self) -> None:
-        """After what is being made or given back now."""
+        """After what is being made or given back now; what comes back later is closed as it comes."""
+        self._closed = True
         while self._underway:
             await asyncio.wait(self._underway)
         await self.engine.dispose()
@@ -115,11 +117,15 @@ class _Lender:
         task.add_done_callback(self._underway.discard)
         return task
 
+    async def _taken_back_once_made(self, making: asyncio.Task[AsyncConnection]) -> None:
+        await asyncio.wait({making})
+        if not making.cancelled() and making.exception() is None:
+            await self._taken_back(making.result())
 
-async def _closed_once_made(making: asyncio.Task[AsyncConnection]) -> None:
-    await asyncio.wait({making})
-    if not making.cancelled() and making.exception() is None:
-        await making.result().close()
+    async def _taken_back(self, connection: AsyncConnection) -> None:
+        if self._closed:
+            await connection.invalidate()
+        await connection.close()
 
 
 def started_at(connection: AsyncConnection) -> datetime:

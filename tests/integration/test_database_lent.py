@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import warnings
+from collections.abc import Iterator
 
 from sqlalchemy import text
 
@@ -31,13 +32,30 @@ async def _give_up(settings: Settings, after: float) -> None:
     await database.close()
 
 
-async def test_who_gives_up_while_a_connection_is_made_leaves_none_open(settings: Settings) -> None:
+@contextlib.contextmanager
+def none_left_open() -> Iterator[None]:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", ResourceWarning)
-        for pause in PAUSES:
-            await _give_up(settings, pause)
+        yield
         gc.collect()
     assert [str(one.message) for one in told if "while still open" in str(one.message)] == []
+
+
+async def test_who_gives_up_while_a_connection_is_made_leaves_none_open(settings: Settings) -> None:
+    with none_left_open():
+        for pause in PAUSES:
+            await _give_up(settings, pause)
+
+
+async def test_what_comes_back_after_the_pool_was_closed_is_closed(settings: Settings) -> None:
+    with none_left_open():
+        database = Database.from_settings(settings)
+        async with database.statement() as connection:
+            await connection.execute(text("SELECT 1"))
+            await database.close()
+        async with database.service() as connection:
+            await connection.execute(text("SELECT 1"))
+        del database, connection
 
 
 async def test_a_pool_is_whole_again_after_many_gave_up(settings: Settings) -> None:
