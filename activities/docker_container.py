@@ -26,7 +26,8 @@ from schema.errors import IsolationRequired, SandboxUnavailable, SettingsError
 from schema.messages.sandbox import Isolation, SandboxJob
 
 CAPABILITIES = ["SETUID", "SETGID", "KILL"]
-HELLO_WITHIN = 30.0
+HELLO_WITHIN = 60.0
+"""A sandbox says hello in under a second; on a machine with many times more work than cores it was seen after 30."""
 GRACE = 10.0
 """What the runner may take, over the job's own seconds, to write the files, to kill and to answer."""
 GUARDING = 25.0
