@@ -139,7 +139,8 @@ class TestOutages:
         assert again.json()["task_id"] == early.json()["task_id"]
         assert started.status is not None
         assert late["state"] == "submitted"
-        assert time.monotonic() - began < 4
+        # Left to itself, the client would try for twice as long.
+        assert time.monotonic() - began < 2 * engine.RPC_TIMEOUT.total_seconds()
 
     async def test_without_postgresql_everything_is_503_and_then_recovers(self, tmp_path: Path) -> None:
         async with running_postgres(tmp_path) as settings:

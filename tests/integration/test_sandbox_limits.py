@@ -138,6 +138,6 @@ def test_the_limits_are_those_of_the_design() -> None:
 async def test_no_limit_is_named_where_none_was_met(
     pool: DockerSandboxPool, code: str, stdout: str, exit_code: int
 ) -> None:
-    run = await pool.run(python(code, seconds=5))
+    run = await pool.run(python(code, seconds=60))
     assert (run.limit, run.stdout, run.exit_code) == (None, stdout, exit_code), run
-    assert run.usage.wall_seconds < 4
+    assert run.usage.wall_seconds < 30
