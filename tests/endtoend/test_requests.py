@@ -9,7 +9,8 @@ from tests.support.specs import GOOD, spec
 
 async def test_every_role_is_asked_for_its_type_by_native_json_schema(golden: Golden, provider: Provider) -> None:
     provider.script("typed", Script(developer=[files(work=GOOD)]))
-    await golden.final(await golden.submit(spec("typed")))
+    result = await golden.result(await golden.submit(spec("typed")))
+    assert result["state"] == "accepted", result
     for asked in provider.asked_about("typed"):
         form = asked.body["response_format"]
         assert form["type"] == "json_schema"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -132,8 +133,8 @@ class Provider:
         said = {message["role"]: message["content"] for message in body["messages"]}
         system, user = said.get("system", "developer"), said["user"]
         role = next(role for role in ROLES if role in system.split(".")[0])
-        # The longest, so that one title may begin with another.
-        title = max((title for title in self.scripts if title in user), key=len)
+        # From a word's beginning, and the longest, so that one title may begin with another.
+        title = max((title for title in self.scripts if re.search(rf"\b{re.escape(title)}", user)), key=len)
         return Asked(title, role, "Vote:" in user, body)
 
     def _next(self, script: Script, asked: Asked) -> Answer:
