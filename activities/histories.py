@@ -12,14 +12,18 @@ from schema.engine import RPC_TIMEOUT, approval_workflow_id, execution_workflow_
 
 
 async def forget_task(client: Client, task_id: UUID) -> int:
-    """Delete every run of a task's workflows: its own, its votes', those of a proposal; returns how many there were.
+    """Delete every run of a task's workflows: its own, its votes', those of a proposal; returns how often it found one,
+    which is 0 only once they are gone.
 
     Raises:
         RPCError: Temporal does not answer.
     """
-    own = f"WorkflowId IN ('{task_workflow_id(task_id)}', '{approval_workflow_id(task_id)}')"
+    ids = (task_workflow_id(task_id), approval_workflow_id(task_id))
+    own = ", ".join(f"'{each}'" for each in ids)
     children = " OR ".join(f"WorkflowId STARTS_WITH '{kind}/{task_id}/'" for kind in ("vote", "evaluation"))
-    return await _forget(client, f"{own} OR {children}")
+    listed = await _forget(client, f"WorkflowId IN ({own}) OR {children}")
+    # Lists lag behind: the last run of each is asked for by its id as well.
+    return listed + sum([await _delete(client, WorkflowExecution(workflow_id=each)) for each in ids])
 
 
 async def forget_run(client: Client, run_id: UUID) -> int:
@@ -37,11 +41,18 @@ async def _forget(client: Client, query: str) -> int:
     found = 0
     async for run in client.list_workflows(query):
         execution = WorkflowExecution(workflow_id=run.id, run_id=run.run_id)
-        request = DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
-        try:
-            await client.workflow_service.delete_workflow_execution(request, timeout=RPC_TIMEOUT)
-        except RPCError as error:
-            if error.status != RPCStatusCode.NOT_FOUND:
-                raise
+        await _delete(client, execution)
         found += 1
     return found
+
+
+async def _delete(client: Client, execution: WorkflowExecution) -> bool:
+    """Whether it was there."""
+    request = DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
+    try:
+        await client.workflow_service.delete_workflow_execution(request, timeout=RPC_TIMEOUT)
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return True
